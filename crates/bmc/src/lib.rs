@@ -1,0 +1,1 @@
+//! Redfish clients of baseboard management controllers.

@@ -1,0 +1,1 @@
+//! Verbs, tables, progress and doctor.

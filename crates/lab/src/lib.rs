@@ -1,0 +1,1 @@
+//! Racks made of QEMU machines with firmware, TPM and BMC.

@@ -1,0 +1,1 @@
+//! DHCP, TFTP, HTTP boot, and the signed image that machines boot.

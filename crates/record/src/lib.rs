@@ -1,0 +1,1 @@
+//! Decide, record, carry out: the durable record of the control plane.
