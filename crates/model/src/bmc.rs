@@ -70,7 +70,7 @@ pub enum BootTarget {
 }
 
 /// Power, as the BMC reports it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum PowerState {
     /// Running.
@@ -82,6 +82,7 @@ pub enum PowerState {
     /// On its way down.
     PoweringOff,
     /// Not known: never read, or the BMC would not say.
+    #[default]
     Unknown,
 }
 

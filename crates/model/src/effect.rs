@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::agent::{AgentCommand, AgentFailure, AgentFact};
+use crate::agent::{AgentCommand, AgentFact, AgentFailure};
 use crate::bmc::{BmcCommand, BmcFact, BmcFailure};
 use crate::id::{EffectId, MachineId};
 use crate::time::Timestamp;

@@ -25,6 +25,7 @@ pub mod problem;
 pub mod project;
 pub mod resource;
 pub mod secret;
+pub mod sighting;
 pub mod time;
 pub mod unit;
 

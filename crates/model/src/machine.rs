@@ -72,7 +72,18 @@ pub struct Deployment {
 
 /// Where a machine is in its life.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Lifecycle {
@@ -165,7 +176,9 @@ impl fmt::Display for Lifecycle {
 
 /// A step on the way through a state. Each has a deadline, evidence that it
 /// happened, and a ladder of recovery; the crate `machine` holds them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepKind {
     /// Read the parts and the power state from the BMC.
@@ -233,7 +246,9 @@ impl fmt::Display for StepKind {
 }
 
 /// The rungs of the ladder of recovery, in the order in which they are climbed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// The first try.
@@ -329,7 +344,9 @@ pub struct Reason {
 }
 
 /// Why a machine was quarantined, in stable words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonCode {
     /// A person said so.
@@ -400,7 +417,7 @@ pub struct MachineStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepState>,
     /// Power, as last seen.
-    #[serde(default = "unknown_power")]
+    #[serde(default)]
     pub power: PowerState,
     /// What its BMC can do.
     #[serde(default)]
@@ -435,16 +452,6 @@ pub struct MachineStatus {
     /// The last certificate of its disks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<SanitiseCertificate>,
-}
-
-fn unknown_power() -> PowerState {
-    PowerState::Unknown
-}
-
-impl Default for PowerState {
-    fn default() -> Self {
-        PowerState::Unknown
-    }
 }
 
 /// Leave to boot from us: one machine, one boot.
@@ -504,7 +511,9 @@ pub struct SystemPresence {
 }
 
 /// How a disk is sanitised, best first (NIST SP 800-88 rev. 1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SanitiseMethod {
     /// Purge: the device destroys its own key.

@@ -9,7 +9,10 @@ use crate::time::Timestamp;
 
 /// A resource: what is wanted (`spec`), what is (`status`), and who it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(bound(serialize = "S: Serialize, T: Serialize, I: Serialize", deserialize = "S: Deserialize<'de>, T: Deserialize<'de>, I: Deserialize<'de>"))]
+#[serde(bound(
+    serialize = "S: Serialize, T: Serialize, I: Serialize",
+    deserialize = "S: Deserialize<'de>, T: Deserialize<'de>, I: Deserialize<'de>"
+))]
 pub struct Resource<I, S, T> {
     /// Stable, unique, sorts by time of making.
     pub id: I,

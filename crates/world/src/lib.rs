@@ -1,1 +1,19 @@
-//! The one door to the outside: clock, entropy, disk, network and processes, each with a real and a simulated side.
+//! The one door to the outside: clock, entropy, network and processes.
+//!
+//! Engines never reach past this crate. Each thing here has a real side, which
+//! asks Linux, and a simulated side, which asks a seed: with the simulated side a
+//! whole cloud runs in one thread, faults included, and the same seed gives the
+//! same run byte for byte.
+//!
+//! Read in this order: [`clock`], [`entropy`], [`schedule`] (simulated time),
+//! then the real things: [`network`], [`process`].
+
+pub mod clock;
+pub mod entropy;
+pub mod network;
+pub mod process;
+pub mod schedule;
+
+pub use clock::{Clock, SystemClock};
+pub use entropy::{Entropy, Seeded, SystemEntropy};
+pub use schedule::Schedule;

@@ -1,0 +1,51 @@
+//! The time. This is the only place that asks the operating system for it.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use model::Timestamp;
+
+/// Tells the time.
+pub trait Clock: Send + Sync {
+    /// Now, UTC.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock, made monotonic: it never goes back while the process runs.
+#[derive(Debug, Default)]
+pub struct SystemClock {
+    latest: AtomicI64,
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+        let before = self.latest.fetch_max(micros, Ordering::Relaxed);
+        Timestamp::from_micros(before.max(micros))
+    }
+}
+
+/// A clock that a test or a simulation sets.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    now: AtomicI64,
+}
+
+impl ManualClock {
+    /// A clock that stands at a moment.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now: AtomicI64::new(now.micros()) }
+    }
+    /// Sets it.
+    pub fn set(&self, now: Timestamp) {
+        self.now.store(now.micros(), Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.load(Ordering::Relaxed))
+    }
+}
