@@ -151,6 +151,16 @@ impl Transaction {
         first - 1 + self.changes.len() as u64
     }
 
+    /// Why no store can hold it, if so: a zero byte in a text (PostgreSQL has none)
+    /// or a number above [`i64::MAX`]. Every store refuses the same.
+    pub fn fault(&self) -> Option<&'static str> {
+        let mut shared = [self.actor.as_str(), self.request.as_deref().unwrap_or("")].into_iter();
+        if shared.any(|text| text.contains('\0')) {
+            return Some("an actor or a request id holds a zero byte");
+        }
+        self.changes.iter().find_map(Change::fault)
+    }
+
     /// About how many bytes it takes in the record, for [`crate::group`].
     pub fn bytes(&self) -> usize {
         let shared = self.actor.len() + self.request.as_ref().map_or(0, String::len) + 32;
@@ -159,6 +169,23 @@ impl Transaction {
 }
 
 impl Change {
+    fn fault(&self) -> Option<&'static str> {
+        let (number, texts) = match self {
+            Change::Object(row) => (row.generation, [&row.kind, &row.name, &row.body].to_vec()),
+            Change::ObjectRemoved { kind, .. } => (0, vec![kind]),
+            Change::Operation(row) => (0, vec![&row.kind, &row.state, &row.body]),
+            Change::Step(row) => (0, vec![&row.body]),
+            Change::EffectQueued(row) => (row.sequence, vec![&row.body]),
+            Change::EffectSettled { outcome, .. } => (0, vec![outcome]),
+            Change::Idempotent(row) => (0, vec![&row.key, &row.digest, &row.reply]),
+            Change::IdempotentForgotten { key } => (0, vec![key]),
+        };
+        if number > i64::MAX as u64 {
+            return Some("a generation or a sequence is too large");
+        }
+        texts.iter().any(|text| text.contains('\0')).then_some("a text holds a zero byte")
+    }
+
     /// About how many bytes of text it carries.
     pub fn bytes(&self) -> usize {
         const ID: usize = 36;

@@ -66,8 +66,10 @@ pub enum StoreError {
         "the database cannot be reached ({0}); check that it runs and that its address is right"
     )]
     Unreachable(String),
-    /// The database refused us or what we said, before anything was written.
-    #[error("the database refused ({0}); check the rights of its user and the log of the server")]
+    /// The database will not have us or what we said. Nothing is durable.
+    #[error(
+        "the record refused ({0}); check its path or address, the rights of its user, and its log"
+    )]
     Refused(String),
 }
 

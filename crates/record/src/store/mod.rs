@@ -1,13 +1,20 @@
 //! Where the record lives: the contract of every store, its leases and errors.
 //!
-//! `sqlite` is embedded and the default; `postgres` is for more than one
+//! [`sqlite`] is embedded and the default; [`postgres`] is for more than one
 //! control process; [`simulated`] is for the simulator. All three pass the same
 //! contract test (`tests/record.rs`). Calls block: give a store a thread of its
 //! own, never a thread of an async runtime.
 
+pub mod postgres;
 pub mod simulated;
+pub mod sqlite;
 
+mod database;
 mod error;
+mod lease;
+mod rows;
+mod statements;
+mod tables;
 
 use model::{Duration, Timestamp};
 

@@ -138,6 +138,9 @@ impl Store for Simulated {
     ) -> Result<(), StoreError> {
         let mut platter = self.alive()?;
         platter.check(&fence, first)?;
+        if let Some(fault) = batch.iter().find_map(Transaction::fault) {
+            return Err(StoreError::Refused(fault.to_owned()));
+        }
         let fault = platter.fault();
         if !matches!(fault, Some(Fault::Full | Fault::Lost)) {
             platter.append(batch);
