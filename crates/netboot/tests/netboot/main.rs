@@ -1,0 +1,9 @@
+//! Network boot against clients that we did not write: packets as firmware sends
+//! them, curl, OpenSSL, sbverify, cpio, and QEMU with real UEFI firmware.
+
+mod dhcp;
+mod fixture;
+mod http;
+mod image;
+mod tftp;
+mod uefi;
