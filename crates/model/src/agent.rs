@@ -106,7 +106,7 @@ pub struct Admission {
 pub struct AgentOrder {
     /// The effect that this is.
     pub id: EffectId,
-    /// The machine's count of decisions; the agent refuses one older than the newest seen.
+    /// The machine's count of effects; the agent refuses one older than the newest seen.
     pub sequence: u64,
     /// What to do.
     pub command: AgentCommand,

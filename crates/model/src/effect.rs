@@ -17,7 +17,7 @@ pub struct Effect {
     pub id: EffectId,
     /// On which machine.
     pub machine: MachineId,
-    /// The machine's count of decisions when this was decided. Older ones are refused.
+    /// The machine's count of effects with this one. Older ones are refused.
     pub sequence: u64,
     /// After this nobody waits for it any more.
     pub deadline: Timestamp,

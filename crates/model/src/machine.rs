@@ -305,9 +305,12 @@ pub struct StepState {
     /// A pause before the next try ends here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause_until: Option<Timestamp>,
-    /// What went wrong at the last try.
+    /// What went wrong at the tries before, oldest first; at most eight are kept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
+    /// What kind of fault the last one was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
+    pub code: Option<ReasonCode>,
     /// For people: what the machine says it is doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
@@ -408,7 +411,7 @@ pub struct MachineStatus {
     /// Why it cannot go on, when it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// Count of decisions taken on it: the fence of its effects.
+    /// Count of effects asked for it: the fence of each.
     pub sequence: u64,
     /// The operation that moves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -416,6 +419,9 @@ pub struct MachineStatus {
     /// The step in progress.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepState>,
+    /// How often the way through this state was begun anew.
+    #[serde(default)]
+    pub detours: u32,
     /// Power, as last seen.
     #[serde(default)]
     pub power: PowerState,
@@ -428,6 +434,9 @@ pub struct MachineStatus {
     /// What its own agent says it is made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Box<Inventory>>,
+    /// Where its BMC answered, for a machine that was discovered by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_at: Option<String>,
     /// Hardware addresses by which it is known on the network.
     #[serde(default)]
     pub macs: Vec<String>,
@@ -443,6 +452,9 @@ pub struct MachineStatus {
     /// How it may boot from us, while it may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boot: Option<BootPermit>,
+    /// The road by which it last booted from us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub road: Option<BootRoad>,
     /// The agent that runs on it, while one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentPresence>,

@@ -1,0 +1,221 @@
+//! The cell: everything that there is, and the one place that decides what
+//! happens to it. Pure: an [`Ask`], the time and entropy go in; a transaction and
+//! a [`Reply`] come out. Production and the simulator run this same code.
+//!
+//! One file for each group of calls: [`machines`], [`operations`], [`arrivals`]
+//! (what machines cause), [`images`], [`policies`], [`projects`].
+
+mod arrivals;
+mod call;
+mod images;
+mod machines;
+mod operations;
+mod policies;
+mod projects;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use machine::Settings;
+use model::problem::{ErrorCode, Problem};
+use model::{Duration, Timestamp};
+use record::{Change, IdempotentRow, ObjectRow, State, Transaction};
+use world::Entropy;
+
+pub use call::{Alarm, Ask, Call, FoundBmc, Idempotency, Reply};
+
+use crate::nouns::{Nouns, Shelved, UnreadableRow};
+
+/// How long a reply is repeated for its idempotency key.
+const IDEMPOTENT_FOR: Duration = Duration::from_secs(24 * 3_600);
+
+/// Everything that there is, as decided. What was decided may not be recorded
+/// yet: only [`crate::leader`] knows, and tells nobody before it is.
+pub struct Cell {
+    nouns: Nouns,
+    settings: Arc<Settings>,
+    /// Idempotency keys in the order in which they are forgotten.
+    forgetting: VecDeque<(Timestamp, String)>,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Decided {
+    /// To be recorded; without changes when nothing is to be.
+    pub transaction: Transaction,
+    /// To be answered when it is.
+    pub reply: Reply,
+    /// The reply is one that was given before, for the same idempotency key.
+    pub replayed: bool,
+}
+
+/// A decision on its way: changes so far.
+struct Draft<'a> {
+    now: Timestamp,
+    entropy: &'a mut dyn Entropy,
+    ask: &'a Ask,
+    changes: Vec<Change>,
+}
+
+impl Cell {
+    /// The cell that a loaded record holds.
+    pub fn load(state: &State, settings: Arc<Settings>) -> Result<Self, UnreadableRow> {
+        let nouns = Nouns::load(state)?;
+        let mut forgetting: Vec<_> =
+            nouns.idempotent.values().map(|row| (row.expires, row.key.clone())).collect();
+        forgetting.sort();
+        Ok(Self { nouns, settings, forgetting: forgetting.into() })
+    }
+
+    /// What there is, as decided.
+    pub const fn nouns(&self) -> &Nouns {
+        &self.nouns
+    }
+
+    /// Decides, and takes in what it decided. On a problem nothing changed.
+    pub fn decide(
+        &mut self,
+        ask: &Ask,
+        now: Timestamp,
+        entropy: &mut dyn Entropy,
+    ) -> Result<Decided, Problem> {
+        if let Some(reply) = self.repeated(ask)? {
+            let transaction = self.transaction(ask, now, Vec::new());
+            return Ok(Decided { transaction, reply, replayed: true });
+        }
+        let mut draft = Draft { now, entropy, ask, changes: Vec::new() };
+        let reply = self.answer(&mut draft)?;
+        let mut changes = draft.changes;
+        if ask.dry_run {
+            changes.clear();
+        } else if !changes.is_empty() {
+            self.remember(ask, now, &reply, &mut changes);
+            for change in &changes {
+                // What the cell wrote a moment ago, it can read.
+                self.nouns.apply(change).expect("own rows are readable");
+            }
+        }
+        Ok(Decided { transaction: self.transaction(ask, now, changes), reply, replayed: false })
+    }
+
+    fn transaction(&self, ask: &Ask, at: Timestamp, changes: Vec<Change>) -> Transaction {
+        Transaction { at, actor: ask.actor.clone(), request: ask.request.clone(), changes }
+    }
+
+    fn answer(&self, draft: &mut Draft<'_>) -> Result<Reply, Problem> {
+        match &draft.ask.call {
+            Call::Discovered { .. }
+            | Call::Enroll { .. }
+            | Call::UpdateMachine { .. }
+            | Call::RemoveMachine { .. }
+            | Call::Power { .. }
+            | Call::Deploy { .. }
+            | Call::Release { .. }
+            | Call::Quarantine { .. }
+            | Call::SetAside { .. }
+            | Call::Recover { .. } => machines::answer(self, draft),
+            Call::Settle { .. } => operations::settle(self, draft),
+            Call::CreateImage { .. } | Call::ImageReady { .. } | Call::RemoveImage { .. } => {
+                images::answer(self, draft)
+            }
+            Call::UpdatePolicy { .. } | Call::LearnPolicy { .. } => policies::answer(self, draft),
+            Call::CreateProject { .. }
+            | Call::RemoveProject { .. }
+            | Call::CreateToken { .. }
+            | Call::RemoveToken { .. } => projects::answer(self, draft),
+            Call::Sighted { .. }
+            | Call::Admit { .. }
+            | Call::Reported { .. }
+            | Call::Settled { .. }
+            | Call::PowerSeen { .. }
+            | Call::CalledHome { .. }
+            | Call::Due { .. } => arrivals::answer(self, draft),
+        }
+    }
+
+    /// The reply that was given for this idempotency key.
+    fn repeated(&self, ask: &Ask) -> Result<Option<Reply>, Problem> {
+        let Some(asked) = &ask.idempotency else { return Ok(None) };
+        let Some(known) = self.nouns.idempotent.get(&asked.key) else { return Ok(None) };
+        if known.digest != asked.digest {
+            let detail = "this key came with another request before".to_owned();
+            return Err(Problem::new(ErrorCode::KeyReused, detail));
+        }
+        serde_json::from_str(&known.reply).map(Some).map_err(|error| {
+            Problem::new(ErrorCode::Internal, format!("the kept reply cannot be read: {error}"))
+        })
+    }
+
+    fn remember(&mut self, ask: &Ask, now: Timestamp, reply: &Reply, changes: &mut Vec<Change>) {
+        let Some(asked) = &ask.idempotency else { return };
+        let expires = now + IDEMPOTENT_FOR;
+        let reply = serde_json::to_string(reply).expect("a reply is plain data");
+        let (key, digest) = (asked.key.clone(), asked.digest.clone());
+        self.forgetting.push_back((expires, key.clone()));
+        changes.push(Change::Idempotent(IdempotentRow { key, digest, reply, expires }));
+        // One comes, at most two go: the table neither grows for ever nor stops the line.
+        for _ in 0..2 {
+            if self.forgetting.front().is_some_and(|(expires, _)| *expires < now) {
+                let (_, key) = self.forgetting.pop_front().expect("there is a first one");
+                changes.push(Change::IdempotentForgotten { key });
+            }
+        }
+    }
+}
+
+impl Draft<'_> {
+    /// Writes a resource.
+    fn put<T: Shelved + serde::Serialize>(&mut self, thing: &T) {
+        self.changes.push(Change::Object(row(thing)));
+    }
+
+    /// Removes a resource.
+    fn remove<T: Shelved>(&mut self, thing: &T) {
+        self.changes.push(Change::ObjectRemoved { kind: T::KIND.to_owned(), id: thing.uuid() });
+    }
+
+    /// Refuses when the caller knows another generation (`If-Match`).
+    fn expect(&self, generation: u64) -> Result<(), Problem> {
+        match self.ask.generation {
+            Some(known) if known != generation => Err(Problem::new(
+                ErrorCode::GenerationMismatch,
+                format!("you read generation {known}, and it is {generation} now"),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A resource as the record keeps it.
+fn row<T: Shelved + serde::Serialize>(thing: &T) -> ObjectRow {
+    ObjectRow {
+        kind: T::KIND.to_owned(),
+        id: thing.uuid(),
+        name: thing.name().to_owned(),
+        generation: thing.generation(),
+        body: serde_json::to_string(thing).expect("a resource is plain data"),
+    }
+}
+
+/// That something is not there.
+fn not_found(kind: &str, which: impl std::fmt::Display) -> Problem {
+    Problem::new(ErrorCode::NotFound, format!("there is no {kind} {which}"))
+}
+
+/// Names are short and plain, so that they fit in paths, host names and tables.
+fn check_name(kind: &str, name: &str) -> Result<(), Problem> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let starts_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if (1..=63).contains(&name.len()) && starts_well && name.chars().all(plain) {
+        return Ok(());
+    }
+    let detail = format!(
+        "{name:?} is not a name for a {kind}: 1 to 63 letters, digits, '-', '_' or '.', the first a letter or digit"
+    );
+    Err(Problem::new(ErrorCode::InvalidRequest, detail))
+}
+
+/// That a name is taken.
+fn taken(kind: &str, name: &str) -> Problem {
+    Problem::new(ErrorCode::NameTaken, format!("there is a {kind} {name} already"))
+}
