@@ -1,0 +1,130 @@
+//! The way of a machine that is as it should be.
+
+use attest::{
+    check_endorsement_certificate, check_secret, endorsement_digest, learn, make_credential,
+};
+use model::attestation::{Finding, PolicyMode, PolicySpec, RefusalCode};
+
+use crate::evidence::{BOOT, Machine, NOW, enforced, learning};
+use crate::swtpm::SwTpm;
+
+/// Bytes that a test can foresee.
+pub fn counting() -> impl FnMut(&mut [u8]) {
+    let mut next = 1_u8;
+    move |bytes: &mut [u8]| {
+        for byte in bytes {
+            *byte = next;
+            next = next.wrapping_mul(5).wrapping_add(3);
+        }
+    }
+}
+
+#[test]
+fn a_certified_tpm_proves_itself() {
+    let Some((swtpm, authority)) = SwTpm::certified() else { return };
+    let mut tpm = swtpm.open();
+    let about = tpm.about().expect("a TPM tells about itself");
+    assert_eq!((about.manufacturer.as_str(), about.family.as_str()), ("IBM", "2.0"));
+
+    let keys = tpm.keys().expect("keys");
+    let certificate = keys.endorsement_certificate.as_ref().expect("swtpm_setup put one there");
+    let check = |roots: &[String], endorsement: &[u8]| {
+        check_endorsement_certificate(certificate.as_ref(), endorsement, roots, NOW)
+    };
+    assert_eq!(check(&[], keys.endorsement.as_ref()), Ok(()));
+    assert_eq!(check(&[authority], keys.endorsement.as_ref()), Ok(()));
+
+    let secret = [7; 32];
+    let credential = make_credential(
+        keys.endorsement.as_ref(),
+        keys.attestation.as_ref(),
+        &secret,
+        &mut counting(),
+    )
+    .expect("the keys are of the right kind");
+    let opened = tpm.activate(&credential).expect("the right TPM opens it");
+    assert_eq!(opened.as_slice(), secret);
+    assert_eq!(check_secret(&secret, Some(&opened)), Ok(()));
+    // And once more: no session or slot was lost on the way.
+    for _ in 0..8 {
+        assert_eq!(tpm.activate(&credential).expect("again").as_slice(), secret);
+    }
+}
+
+#[test]
+fn another_tpms_certificate_is_refused() {
+    let Some((first, authority)) = SwTpm::certified() else { return };
+    let Some((second, stranger)) = SwTpm::certified() else { return };
+    let (one, other) = (first.open().keys().expect("keys"), second.open().keys().expect("keys"));
+    let certificate = one.endorsement_certificate.expect("a certificate");
+    let check = |endorsement: &[u8], roots: &[String]| {
+        check_endorsement_certificate(certificate.as_ref(), endorsement, roots, NOW)
+            .expect_err("it must be refused")
+    };
+    let swapped = check(other.endorsement.as_ref(), &[]);
+    println!("refused, {swapped}");
+    assert_eq!(swapped.code, RefusalCode::ForeignTpm);
+
+    // Both authorities bear the same name: only the signature tells them apart.
+    let forged = check(one.endorsement.as_ref(), &[stranger]);
+    println!("refused, {forged}");
+    assert_eq!(forged.code, RefusalCode::BadSignature);
+
+    let nonsense = check(one.endorsement.as_ref(), &["-----BEGIN CERTIFICATE-----\n".into(), authority]);
+    println!("refused, {nonsense}");
+    assert_eq!(nonsense.code, RefusalCode::Malformed);
+}
+
+#[test]
+fn keys_are_the_same_after_each_start() {
+    let Some(swtpm) = SwTpm::bare() else { return };
+    let first = swtpm.open().keys().expect("keys");
+    // A TPM has three slots: this only works when each session gives them back.
+    for _ in 0..4 {
+        assert_eq!(swtpm.open().keys().expect("keys again"), first);
+    }
+    assert_eq!(first.endorsement_certificate, None);
+    assert_eq!(endorsement_digest(first.endorsement.as_ref()).len(), 64);
+}
+
+#[test]
+fn a_genuine_quote_is_learnt_from_and_then_trusted() {
+    let Some(policy) = enforced() else { return };
+    assert_eq!(policy.pcrs.keys().copied().collect::<Vec<_>>(), [0, 2, 4, 7, 11, 12, 13]);
+    assert_eq!(policy.pcrs[&12], []);
+
+    let Some(machine) = Machine::booted(BOOT) else { return };
+    let learnt = machine.judged(&learning());
+    assert_eq!(learnt.finding, Finding::Learning);
+    assert_eq!(learnt.policy, "default, generation 1");
+    assert_eq!(learnt.pcrs.len(), attest::DEFAULT_PCRS.len());
+    assert_eq!(learn(&learnt), policy.pcrs);
+
+    let trusted = machine.judged(&policy);
+    assert_eq!(trusted.finding, Finding::Trusted);
+    assert_eq!(trusted.events, learnt.events);
+}
+
+#[test]
+fn a_policy_that_was_never_learnt_trusts_nobody() {
+    let Some(machine) = Machine::booted(BOOT) else { return };
+    let policy = PolicySpec { mode: PolicyMode::Enforce, ..PolicySpec::default() };
+    let verdict = machine.judged(&policy);
+    let reason = crate::evidence::refused(&verdict, RefusalCode::PolicyMismatch);
+    assert!(reason.contains("learn it first"), "{reason}");
+    // Its log was proven all the same: this is what an operator learns from.
+    assert!(!learn(&verdict).is_empty());
+}
+
+#[test]
+fn more_pcrs_than_a_tpm_answers_at_once_are_read() {
+    let Some(swtpm) = SwTpm::bare() else { return };
+    swtpm.extend([(23, [9; 32])]);
+    let mut tpm = swtpm.open();
+    let all: Vec<u8> = (0..24).rev().collect();
+    let values = tpm.read_pcrs(&all).expect("all PCRs");
+    assert_eq!(values.iter().map(|(pcr, _)| *pcr).collect::<Vec<_>>(), (0..24).collect::<Vec<_>>());
+    assert_ne!(values[23].1, [0; 32]);
+    assert_eq!(values[0].1, [0; 32]);
+    assert!(tpm.read_pcrs(&[24]).is_err());
+}
