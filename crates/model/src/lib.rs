@@ -28,6 +28,7 @@ pub mod secret;
 pub mod sighting;
 pub mod time;
 pub mod unit;
+pub mod verbs;
 
 pub use encoded::Encoded;
 pub use id::Id;
