@@ -23,7 +23,8 @@ mod tests {
 
     #[test]
     fn bytes_cannot_wander_between_nonce_and_csr() {
-        let all = [binding(b"ab", b"c"), binding(b"a", b"bc"), binding(b"abc", b""), binding(b"", b"")];
+        let all =
+            [binding(b"ab", b"c"), binding(b"a", b"bc"), binding(b"abc", b""), binding(b"", b"")];
         for (index, one) in all.iter().enumerate() {
             assert!(!all[..index].contains(one), "binding {index} is not unique");
         }

@@ -6,6 +6,7 @@
 //! operator who trusts a maker's root adds the maker's intermediates too.
 
 use model::Timestamp;
+use model::agent::TpmKeys;
 use model::attestation::RefusalCode;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::pem::Pem;
@@ -17,6 +18,29 @@ use crate::refusal::Refusal;
 
 /// Longer than any endorsement certificate seen (they take 1 to 2 KB).
 const MAX_CERTIFICATE: usize = 16 * 1024;
+
+/// Whether the endorsement key that a machine names may be believed to be in a
+/// genuine TPM: of the right template, and with a certificate (see
+/// [`check_endorsement_certificate`]) where the policy has roots. Without roots a
+/// machine needs no certificate, but one that it has must be of its key.
+///
+/// # Errors
+/// `ForeignTpm` when a certificate is asked for and there is none; else those of
+/// [`check_endorsement_key`](crate::check_endorsement_key) and
+/// [`check_endorsement_certificate`].
+pub fn check_endorsement(keys: &TpmKeys, roots: &[String], now: Timestamp) -> Result<(), Refusal> {
+    let endorsement = keys.endorsement.as_ref();
+    match &keys.endorsement_certificate {
+        Some(certificate) => {
+            check_endorsement_certificate(certificate.as_ref(), endorsement, roots, now)
+        }
+        None if roots.is_empty() => endorsement_key(endorsement).map(|_| ()),
+        None => {
+            let message = "the policy asks for an endorsement certificate and the TPM has none";
+            Err(Refusal::new(RefusalCode::ForeignTpm, message))
+        }
+    }
+}
 
 /// Whether `certificate` (X.509, DER) is of the endorsement key (`TPMT_PUBLIC`),
 /// valid `now`, and signed by one of `roots` (PEM; each may hold several
@@ -69,7 +93,8 @@ fn check_key(
     let info = certificate.public_key();
     let same = match info.parsed() {
         Ok(PublicKey::RSA(rsa)) => {
-            trimmed(rsa.modulus) == modulus && trimmed(rsa.exponent) == trimmed(&exponent.to_be_bytes())
+            trimmed(rsa.modulus) == modulus
+                && trimmed(rsa.exponent) == trimmed(&exponent.to_be_bytes())
         }
         _ => rsa_der(modulus, exponent) == *info.subject_public_key.data,
     };
@@ -142,7 +167,8 @@ fn check_issuer(
         }
     }
     Err(if named {
-        let message = format!("the endorsement certificate's signature is not by its issuer {issuer}");
+        let message =
+            format!("the endorsement certificate's signature is not by its issuer {issuer}");
         Refusal::new(RefusalCode::BadSignature, message)
     } else {
         let message = format!(
@@ -155,7 +181,8 @@ fn check_issuer(
 /// Only a certificate that may sign certificates vouches for a TPM.
 fn check_root(root: &X509Certificate<'_>, now: ASN1Time) -> Result<(), Refusal> {
     if !root.is_ca() {
-        let message = format!("the policy's root {} is not a certificate authority", root.subject());
+        let message =
+            format!("the policy's root {} is not a certificate authority", root.subject());
         return Err(Refusal::new(RefusalCode::ForeignTpm, message));
     }
     check_validity(root, now, "issuer's certificate")

@@ -45,7 +45,9 @@ pub fn make_credential(
             let padding = Oaep::new_with_label::<Sha256, _>(IDENTITY);
             key.encrypt(&mut Entropy(entropy), padding, seed.as_ref())
         })
-        .map_err(|error| Refusal::malformed(format!("the endorsement key cannot encrypt: {error}")))?;
+        .map_err(|error| {
+            Refusal::malformed(format!("the endorsement key cannot encrypt: {error}"))
+        })?;
 
     Ok(Credential { blob: seal(&seed, &name, secret).into(), secret: sized(&encrypted).into() })
 }
@@ -81,7 +83,8 @@ fn seal(seed: &[u8; 32], name: &[u8], secret: &[u8; 32]) -> Vec<u8> {
     // An IV of zeroes is what the specification says: the key is used once.
     cfb_mode::Encryptor::<Aes128>::new((&*key).into(), &[0_u8; 16].into()).encrypt(&mut identity);
 
-    let integrity = hmac::Key::new(hmac::HMAC_SHA256, derive(seed, b"INTEGRITY", &[], 256).as_ref());
+    let integrity =
+        hmac::Key::new(hmac::HMAC_SHA256, derive(seed, b"INTEGRITY", &[], 256).as_ref());
     let mut over = hmac::Context::with_key(&integrity);
     over.update(&identity);
     over.update(name);

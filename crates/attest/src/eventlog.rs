@@ -76,7 +76,9 @@ impl EventLog {
             return Ok(EventLog::default());
         }
         if log.len() > MAX_LOG {
-            return Err(Refusal::malformed(format!("the event log is longer than {MAX_LOG} bytes")));
+            return Err(Refusal::malformed(format!(
+                "the event log is longer than {MAX_LOG} bytes"
+            )));
         }
         let mut cursor = Cursor(log);
         let algorithms = header(&mut cursor)

@@ -87,9 +87,7 @@ fn weigh(
 
     match policy.mode {
         PolicyMode::Learn => Ok(Finding::Learning),
-        PolicyMode::Enforce => {
-            enforce(policy, &values, &verdict.events).map(|()| Finding::Trusted)
-        }
+        PolicyMode::Enforce => enforce(policy, &values, &verdict.events).map(|()| Finding::Trusted),
     }
 }
 

@@ -10,7 +10,7 @@
 //! |---|---|
 //! | 0 | firmware code |
 //! | 2 | option ROMs and drivers from cards |
-//! | 4 | what was booted: our unified kernel image, and the kernel in it |
+//! | 4 | what was booted: our unified kernel image (and the kernel in it, by newer stubs) |
 //! | 7 | secure boot: on or off, its keys, and the key that vouched for the image |
 //! | 11 | sections of the image, by systemd's stub: kernel, command line, initial RAM disk |
 //! | 12, 13 | command lines, credentials and extensions given to the stub from outside |
@@ -23,7 +23,7 @@
 //!   single boot with a URI of its own; SMBIOS tables with counters on some servers;
 //! - PCR 3 and 6: settings of cards and makers' own notes (wake-up reasons);
 //! - PCR 5: the partition table of the disk (an image was just written to it), and
-//!   how often the firmware tried to boot;
+//!   whether the firmware's boot services were left;
 //! - PCR 8, 9, 14: boot loaders and kernels of the installed system; what ours
 //!   measures into 9 is in 4 and 11 already;
 //! - 10 and 15 to 23 are not the firmware's.
@@ -89,6 +89,9 @@ pub(crate) fn enforce(
 ) -> Result<(), Refusal> {
     if policy.pcrs.is_empty() {
         return Err(mismatch("the policy is enforced and expects nothing: learn it first"));
+    }
+    if events.is_empty() && policy.pcrs.values().any(|expected| !expected.is_empty()) {
+        return Err(mismatch("the machine has no event log: there is nothing to compare"));
     }
     let differences: Vec<String> = policy
         .pcrs
@@ -169,7 +172,9 @@ mod tests {
         let (a, b) = (event("a"), event("b"));
         let both = [a.clone(), b.clone()];
         assert_eq!(message(0, &both, &both), "same");
-        assert!(message(0, &both, &both[..1]).starts_with("PCR 0, event 2: expected EV_EFI_ACTION “b”"));
+        assert!(
+            message(0, &both, &both[..1]).starts_with("PCR 0, event 2: expected EV_EFI_ACTION “b”")
+        );
         assert!(message(0, &both[..1], &both).contains("event 2: expected no more events, seen"));
         let swapped = message(7, &both, &[b, a]);
         assert!(swapped.contains("PCR 7, event 1: expected EV_EFI_ACTION “a”"), "{swapped}");
@@ -201,7 +206,8 @@ mod tests {
 
     #[test]
     fn what_a_policy_asks_is_quoted() {
-        let policy = PolicySpec { pcrs: [(16, vec![]), (0, vec![])].into(), ..PolicySpec::default() };
+        let policy =
+            PolicySpec { pcrs: [(16, vec![]), (0, vec![])].into(), ..PolicySpec::default() };
         assert_eq!(pcrs_to_quote(&policy), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 16]);
     }
 }

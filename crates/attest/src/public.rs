@@ -154,9 +154,9 @@ pub(crate) fn parse_public(bytes: &[u8], whose: &str) -> Result<TpmtPublic, Refu
     match TpmtPublic::unmarshal(bytes) {
         Ok((public, [])) => Ok(public),
         Ok(_) => Err(Refusal::malformed(format!("bytes follow the {whose} key's public area"))),
-        Err(error) => {
-            Err(Refusal::malformed(format!("the {whose} key's public area does not parse: {error}")))
-        }
+        Err(error) => Err(Refusal::malformed(format!(
+            "the {whose} key's public area does not parse: {error}"
+        ))),
     }
 }
 

@@ -13,18 +13,16 @@ const MAX_TEXT: usize = 120;
 const MAX_VALUE: usize = 4;
 
 /// Describes an event and checks its data against its digest.
-pub(super) fn describe(
-    kind: EventKind,
-    data: &[u8],
-    digest: &Sha256Value,
-) -> (String, Backing) {
+pub(super) fn describe(kind: EventKind, data: &[u8], digest: &Sha256Value) -> (String, Backing) {
     match kind {
         EventKind::SEPARATOR => (separator(data), by_hash(&[data], digest)),
         EventKind::EFI_VARIABLE_DRIVER_CONFIG
         | EventKind::EFI_VARIABLE_BOOT
         | EventKind::EFI_VARIABLE_BOOT2
         | EventKind::EFI_VARIABLE_AUTHORITY => variable(kind, data, digest),
-        EventKind::EFI_BOOT_SERVICES_APPLICATION => (image("boot application", data), Backing::Opaque),
+        EventKind::EFI_BOOT_SERVICES_APPLICATION => {
+            (image("boot application", data), Backing::Opaque)
+        }
         EventKind::EFI_BOOT_SERVICES_DRIVER => (image("boot driver", data), Backing::Opaque),
         EventKind::EFI_RUNTIME_SERVICES_DRIVER => (image("runtime driver", data), Backing::Opaque),
         EventKind::EFI_PLATFORM_FIRMWARE_BLOB => (blob(data), Backing::Opaque),
@@ -34,7 +32,11 @@ pub(super) fn describe(
             (format!("action: {}", text_of(text)), by_hash(&[data, text], digest))
         }
         EventKind::S_CRTM_VERSION => {
-            (format!("S-CRTM version {}", or_size(wide_text(data), data)), by_hash(&[data], digest))
+            let version = match wide_text(data) {
+                text if text.is_empty() => format!("of {} bytes", data.len()),
+                text => text,
+            };
+            (format!("S-CRTM version {version}"), by_hash(&[data], digest))
         }
         EventKind::IPL => loader(data, digest),
         EventKind::EVENT_TAG => (tagged(data), Backing::Opaque),

@@ -73,7 +73,8 @@ fn refuse(command: &str, answer: &[u8]) -> Result<(), TpmError> {
     match code {
         Some(0) => Ok(()),
         Some(code) => {
-            let name = TpmRc::try_from(code).map_or_else(|_| "unknown code".into(), |rc| rc.to_string());
+            let name =
+                TpmRc::try_from(code).map_or_else(|_| "unknown code".into(), |rc| rc.to_string());
             Err(TpmError::Refused { command: command.into(), name, code })
         }
         None => Err(TpmError::Answer(format!("{} bytes to {command}", answer.len()))),

@@ -78,7 +78,10 @@ impl<T: Transport> Tpm<T> {
                 return Ok(Quote {
                     attest: marshal(&answer.quoted.inner).into(),
                     signature: marshal(&answer.signature).into(),
-                    pcrs: values.into_iter().map(|(pcr, value)| (pcr, value.to_vec().into())).collect(),
+                    pcrs: values
+                        .into_iter()
+                        .map(|(pcr, value)| (pcr, value.to_vec().into()))
+                        .collect(),
                     event_log: event_log.into(),
                 });
             }

@@ -53,7 +53,8 @@ impl DeviceTransport {
 
 impl Transport for DeviceTransport {
     fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TpmError> {
-        let failed = |what: &str, error| TpmError::transport(format!("{what} {}", self.path), error);
+        let failed =
+            |what: &str, error| TpmError::transport(format!("{what} {}", self.path), error);
         // One write is one command, one read one answer: the kernel's contract.
         let written = self.file.write(command).map_err(|error| failed("write to", error))?;
         if written != command.len() {

@@ -1,11 +1,13 @@
 //! Evidence for the judge: real logs, and TPMs that were extended with them.
 
+use std::time::SystemTime;
+
 use attest::eventlog::EventLog;
 use attest::tpm::{SocketTransport, Tpm};
 use attest::{DEFAULT_PCRS, Question, Rules, binding, judge};
-use model::Timestamp;
 use model::agent::Quote;
 use model::attestation::{Finding, PolicyMode, PolicySpec, RefusalCode, Verdict};
+use model::{Duration, Timestamp};
 
 use crate::swtpm::SwTpm;
 
@@ -14,8 +16,15 @@ pub const BOOT: &[u8] = include_bytes!("../fixtures/uki-http-boot.log");
 /// A boot of an image with another command line, signed with the same key.
 pub const OTHER_COMMAND_LINE: &[u8] = include_bytes!("../fixtures/uki-other-command-line.log");
 
-/// 2026-01-01.
+/// The time of judgements that do not hang on it: 2026-01-01.
 pub const NOW: Timestamp = Timestamp::from_micros(1_767_225_600_000_000);
+
+/// A moment after now, when a certificate that was just made is valid.
+pub fn soon() -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970");
+    Timestamp::from_micros(i64::try_from(now.as_micros()).expect("not that late"))
+        + Duration::from_secs(60)
+}
 /// The nonce of the test's exchange.
 pub const NONCE: &[u8] = b"a fresh nonce of the control plane";
 /// Its certificate signing request.

@@ -1,11 +1,14 @@
 //! Bytes from a machine that means harm: whatever they are, there is a verdict.
 
+use std::io::{Read, Write};
+
 use attest::eventlog::{EventLog, MAX_EVENTS};
+use attest::tpm::{SocketTransport, Tpm, TpmError, Transport};
 use attest::{
     Question, Rules, check_attestation_key, check_endorsement_certificate, check_endorsement_key,
     judge, make_credential,
 };
-use model::agent::Quote;
+use model::agent::{Credential, Quote};
 use model::attestation::{Finding, PolicySpec};
 use proptest::prelude::*;
 
@@ -93,7 +96,50 @@ fn lengths_that_lie_take_no_memory() {
     assert!(EventLog::parse(&many).is_err_and(|refusal| refusal.message.contains("more than")));
 }
 
+/// A TPM that answers every command with success and whatever it likes.
+struct Liar(Vec<Vec<u8>>);
+
+impl Transport for Liar {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TpmError> {
+        let body = self.0.pop().unwrap_or_default();
+        let length = u32::try_from(10 + body.len()).expect("short").to_be_bytes();
+        Ok([&command[..2], &length, &[0; 4], &body].concat())
+    }
+}
+
+#[test]
+fn answers_of_absurd_length_are_not_waited_for() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let liar = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("somebody comes");
+        let mut command = [0; 22];
+        stream.read_exact(&mut command).expect("TPM2_GetCapability");
+        stream.write_all(&[0x80, 1, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]).expect("an answer");
+    });
+    let transport = SocketTransport::tcp(address).expect("it listens");
+    let failure = Tpm::new(transport).about().expect_err("an answer of four gigabytes");
+    assert!(matches!(failure, TpmError::Answer(_)), "{failure}");
+    liar.join().expect("the liar is done");
+}
+
 proptest! {
+    #[test]
+    fn any_answers_of_a_tpm(
+        answers in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..90), 0..6),
+        small in proptest::collection::vec(proptest::collection::vec(0..3_u8, 0..90), 0..6),
+    ) {
+        for answers in [answers, small] {
+            let ask = || Tpm::new(Liar(answers.clone()));
+            let _ = ask().about();
+            let _ = ask().keys();
+            let _ = ask().read_pcrs(&[0, 7, 11]);
+            let _ = ask().quote(&[1; 32], &[0, 7], vec![]);
+            let credential = Credential { blob: vec![0, 0].into(), secret: vec![0, 0].into() };
+            let _ = ask().activate(&credential);
+        }
+    }
+
     #[test]
     fn any_log(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         let _ = EventLog::parse(&bytes);

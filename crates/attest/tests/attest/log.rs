@@ -79,11 +79,37 @@ fn events_are_told_in_words() {
             "EV_IPL | content of section .initrd | Opaque",
         ]
     );
-    assert_eq!(lines(&log, 4), Vec::<String>::new());
-    assert_eq!(lines(&log, 0), Vec::<String>::new());
-    assert_eq!(lines(&log, 1), Vec::<String>::new());
-    assert_eq!(lines(&log, 5), Vec::<String>::new());
-    assert_eq!(lines(&log, 9), Vec::<String>::new());
+    assert_eq!(
+        lines(&log, 4),
+        [
+            "EV_EFI_ACTION | action: Calling EFI Application from Boot Option | Proven",
+            "EV_SEPARATOR | separator | Proven",
+            "EV_EFI_BOOT_SERVICES_APPLICATION | boot application from the network (HTTP) | Opaque",
+        ]
+    );
+    assert_eq!(
+        lines(&log, 0),
+        [
+            "EV_S_CRTM_VERSION | S-CRTM version of 2 bytes | Proven",
+            "EV_EFI_PLATFORM_FIRMWARE_BLOB | firmware volume at 0x820000, 0xe0000 bytes | Opaque",
+            "EV_EFI_PLATFORM_FIRMWARE_BLOB | firmware volume at 0x900000, 0xc00000 bytes | Opaque",
+            "EV_SEPARATOR | separator | Proven",
+        ]
+    );
+    assert_eq!(
+        lines(&log, 1)[..2],
+        [
+            "EV_EFI_VARIABLE_BOOT | variable BootOrder (12 bytes) | Proven",
+            "EV_EFI_VARIABLE_BOOT | variable Boot0000 (62 bytes) | Proven",
+        ]
+    );
+    assert_eq!(
+        lines(&log, 9),
+        [
+            "EV_EVENT_TAG | LOADED_IMAGE::LoadOptions | Opaque",
+            "EV_EVENT_TAG | Linux initrd | Opaque",
+        ]
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Each way to cheat, and the reason that it is refused for.
 
 use attest::eventlog::EventLog;
-use attest::{check_secret, judge, make_credential, Question, Rules, DEFAULT_PCRS};
+use attest::{DEFAULT_PCRS, Question, Rules, check_secret, judge, make_credential};
 use model::attestation::RefusalCode;
 
 use crate::evidence::{
@@ -70,7 +70,7 @@ fn shortened_event_log() {
     machine.quote.event_log = Vec::new().into();
     let policy = enforced().expect("swtpm is installed, as above");
     let reason = refused(&machine.judged(&policy), RefusalCode::PolicyMismatch);
-    assert!(reason.contains("PCR 0 was extended, but the event log does not say"), "{reason}");
+    assert!(reason.contains("no event log"), "{reason}");
 }
 
 #[test]
@@ -91,8 +91,9 @@ fn foreign_tpm_cannot_open_the_credential() {
     let keys = honest.open().keys().expect("keys");
     let secret = [9; 32];
     let endorsement = keys.endorsement.as_ref();
-    let credential = make_credential(endorsement, keys.attestation.as_ref(), &secret, &mut counting())
-        .expect("a credential");
+    let credential =
+        make_credential(endorsement, keys.attestation.as_ref(), &secret, &mut counting())
+            .expect("a credential");
     let mut foreign = foreign.open();
     let failure = foreign.activate(&credential).expect_err("another TPM's credential");
     println!("refused by the TPM: {failure}");
@@ -157,7 +158,10 @@ fn tampered_kernel_command_line() {
     // Another image in PCR 4, and in PCR 11 the section that makes it another one.
     assert!(reason.contains("PCR 4, event"), "{reason}");
     assert!(reason.contains("boot application"), "{reason}");
-    assert!(reason.contains("PCR 11, event 6: expected EV_IPL “content of section .cmdline”"), "{reason}");
+    assert!(
+        reason.contains("PCR 11, event 6: expected EV_IPL “content of section .cmdline”"),
+        "{reason}"
+    );
     assert!(!reason.contains("PCR 7,"), "the key that signed it is the same: {reason}");
 }
 
@@ -195,13 +199,16 @@ fn pcr_extended_behind_the_logs_back() {
 #[test]
 fn second_attempt_to_boot_is_not_cheating() {
     let Some(policy) = enforced() else { return };
-    let log = ["Returning from EFI Application from Boot Option", "Calling EFI Application from Boot Option"]
-        .iter()
-        .fold(BOOT.to_vec(), |log, text| {
-            let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-            let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
-            with_event(&log, 4, 0x8000_0007, digest, text.as_bytes())
-        });
+    let log = [
+        "Returning from EFI Application from Boot Option",
+        "Calling EFI Application from Boot Option",
+    ]
+    .iter()
+    .fold(BOOT.to_vec(), |log, text| {
+        let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+        let digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
+        with_event(&log, 4, 0x8000_0007, digest, text.as_bytes())
+    });
     let Some(machine) = Machine::booted(&log) else { return };
     assert_eq!(machine.judged(&policy).finding, model::attestation::Finding::Trusted);
 }

@@ -1,11 +1,10 @@
 //! The way of a machine that is as it should be.
 
-use attest::{
-    check_endorsement_certificate, check_secret, endorsement_digest, learn, make_credential,
-};
+use attest::{check_endorsement, check_secret, endorsement_digest, learn, make_credential};
+use model::agent::TpmKeys;
 use model::attestation::{Finding, PolicyMode, PolicySpec, RefusalCode};
 
-use crate::evidence::{BOOT, Machine, NOW, enforced, learning};
+use crate::evidence::{BOOT, Machine, NOW, enforced, learning, soon};
 use crate::swtpm::SwTpm;
 
 /// Bytes that a test can foresee.
@@ -27,12 +26,12 @@ fn a_certified_tpm_proves_itself() {
     assert_eq!((about.manufacturer.as_str(), about.family.as_str()), ("IBM", "2.0"));
 
     let keys = tpm.keys().expect("keys");
-    let certificate = keys.endorsement_certificate.as_ref().expect("swtpm_setup put one there");
-    let check = |roots: &[String], endorsement: &[u8]| {
-        check_endorsement_certificate(certificate.as_ref(), endorsement, roots, NOW)
-    };
-    assert_eq!(check(&[], keys.endorsement.as_ref()), Ok(()));
-    assert_eq!(check(&[authority], keys.endorsement.as_ref()), Ok(()));
+    assert!(keys.endorsement_certificate.is_some(), "swtpm_setup put one there");
+    assert_eq!(check_endorsement(&keys, &[], soon()), Ok(()));
+    assert_eq!(check_endorsement(&keys, std::slice::from_ref(&authority), soon()), Ok(()));
+    let early = check_endorsement(&keys, &[authority], NOW).expect_err("made after 2026-01-01");
+    println!("refused, {early}");
+    assert!(early.message.contains("is valid from"), "{early}");
 
     let secret = [7; 32];
     let credential = make_credential(
@@ -56,23 +55,23 @@ fn another_tpms_certificate_is_refused() {
     let Some((first, authority)) = SwTpm::certified() else { return };
     let Some((second, stranger)) = SwTpm::certified() else { return };
     let (one, other) = (first.open().keys().expect("keys"), second.open().keys().expect("keys"));
-    let certificate = one.endorsement_certificate.expect("a certificate");
-    let check = |endorsement: &[u8], roots: &[String]| {
-        check_endorsement_certificate(certificate.as_ref(), endorsement, roots, NOW)
-            .expect_err("it must be refused")
+    let check = |keys: &TpmKeys, roots: &[String]| {
+        let refusal = check_endorsement(keys, roots, soon()).expect_err("it must be refused");
+        println!("refused, {refusal}");
+        refusal.code
     };
-    let swapped = check(other.endorsement.as_ref(), &[]);
-    println!("refused, {swapped}");
-    assert_eq!(swapped.code, RefusalCode::ForeignTpm);
+    let swapped = TpmKeys { endorsement: other.endorsement, ..one.clone() };
+    assert_eq!(check(&swapped, &[]), RefusalCode::ForeignTpm);
 
     // Both authorities bear the same name: only the signature tells them apart.
-    let forged = check(one.endorsement.as_ref(), &[stranger]);
-    println!("refused, {forged}");
-    assert_eq!(forged.code, RefusalCode::BadSignature);
+    assert_eq!(check(&one, &[stranger]), RefusalCode::BadSignature);
 
-    let nonsense = check(one.endorsement.as_ref(), &["-----BEGIN CERTIFICATE-----\n".into(), authority]);
-    println!("refused, {nonsense}");
-    assert_eq!(nonsense.code, RefusalCode::Malformed);
+    let without = TpmKeys { endorsement_certificate: None, ..one.clone() };
+    assert_eq!(check_endorsement(&without, &[], soon()), Ok(()));
+    assert_eq!(check(&without, std::slice::from_ref(&authority)), RefusalCode::ForeignTpm);
+
+    let nonsense = "-----BEGIN CERTIFICATE-----\n".to_owned();
+    assert_eq!(check(&one, &[nonsense, authority]), RefusalCode::Malformed);
 }
 
 #[test]

@@ -74,7 +74,8 @@ impl SwTpm {
     /// A TPM with a stored endorsement key and its certificate, and the PEM
     /// certificate of the authority that issued it.
     pub fn certified() -> Option<(SwTpm, String)> {
-        let needed = [("swtpm", "swtpm"), ("swtpm_setup", "swtpm-tools"), ("swtpm_localca", "swtpm-tools")];
+        let needed =
+            [("swtpm", "swtpm"), ("swtpm_setup", "swtpm-tools"), ("swtpm_localca", "swtpm-tools")];
         if !installed(&needed) {
             return None;
         }
@@ -90,14 +91,24 @@ impl SwTpm {
             )
             .as_bytes(),
         );
-        folder.write("localca.options", b"--platform-manufacturer Bedplate\n--platform-version 1\n--platform-model Test\n");
+        folder.write(
+            "localca.options",
+            b"--platform-manufacturer Bedplate\n--platform-version 1\n--platform-model Test\n",
+        );
         let setup = format!(
             "create_certs_tool = swtpm_localca\ncreate_certs_tool_config = {state}localca.conf\n\
              create_certs_tool_options = {state}localca.options\n"
         );
         let setup = folder.write("setup.conf", setup.as_bytes());
         run(Command::new("swtpm_setup")
-            .args(["--tpm2", "--createek", "--create-ek-cert", "--lock-nvram", "--pcr-banks", "sha256"])
+            .args([
+                "--tpm2",
+                "--createek",
+                "--create-ek-cert",
+                "--lock-nvram",
+                "--pcr-banks",
+                "sha256",
+            ])
             .args([Path::new("--tpmstate"), &folder.path(""), Path::new("--config"), &setup]))
         .expect("swtpm_setup makes a TPM");
         let authority = std::fs::read_to_string(authority).expect("the authority's certificate");

@@ -117,9 +117,18 @@ fn a_credential_of_tpm2_makecredential_is_opened() {
     folder.write("secret", b"a secret of thirty-two bytes ...");
     let digest = ring::digest::digest(&ring::digest::SHA256, keys.attestation.as_ref());
     let name = format!("000b{}", hex(digest.as_ref()));
-    run(Command::new("tpm2_makecredential")
-        .current_dir(folder.path(""))
-        .args(["-T", "none", "-u", "ek.pub", "-s", "secret", "-n", &name, "-o", "credential"]))
+    run(Command::new("tpm2_makecredential").current_dir(folder.path("")).args([
+        "-T",
+        "none",
+        "-u",
+        "ek.pub",
+        "-s",
+        "secret",
+        "-n",
+        &name,
+        "-o",
+        "credential",
+    ]))
     .expect("tpm2_makecredential makes one");
     // Magic and version, then TPM2B_ID_OBJECT and TPM2B_ENCRYPTED_SECRET.
     let made = folder.read("credential");
@@ -147,7 +156,10 @@ fn our_credential_is_opened_by_tpm2_activatecredential() {
         attest::make_credential(&endorsement[2..], &attestation[2..], &secret, &mut counting())
             .expect("keys of tpm2-tools are of the same templates");
     let head = [0xba, 0xdc, 0xc0, 0xde, 0, 0, 0, 1];
-    folder.write("credential", &[&head, credential.blob.as_ref(), credential.secret.as_ref()].concat());
+    folder.write(
+        "credential",
+        &[&head, credential.blob.as_ref(), credential.secret.as_ref()].concat(),
+    );
     let talk = |name: &str, arguments: &[&str]| tool(&swtpm, name, arguments).expect("it succeeds");
     talk("tpm2_startauthsession", &["--policy-session", "-S", "session.ctx"]);
     talk("tpm2_policysecret", &["-S", "session.ctx", "-c", "e"]);
