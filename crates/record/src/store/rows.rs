@@ -188,15 +188,19 @@ pub(crate) fn write_rows<'a, D: Database>(
     database: &mut D,
     changes: impl IntoIterator<Item = &'a Change>,
 ) -> Result<(), StoreError> {
-    let mut groups: BTreeMap<(&str, bool), (&Table, Vec<Vec<Cell<'_>>>)> = BTreeMap::new();
+    struct Group<'a> {
+        table: &'static Table,
+        rows: Vec<Vec<Cell<'a>>>,
+    }
+    let mut groups: BTreeMap<(&str, bool), Group<'_>> = BTreeMap::new();
     for change in last_of_each(changes).into_values() {
         let (table, cells) = cells(change);
         let group = groups.entry((table.name, removes(change)));
-        group.or_insert((table, Vec::new())).1.push(cells);
+        group.or_insert(Group { table, rows: Vec::new() }).rows.push(cells);
     }
-    for ((_, removes), (table, rows)) in groups {
+    for ((_, removes), group) in groups {
         let verb = if removes { Verb::Delete } else { Verb::Put };
-        write(database, table, verb, &rows)?;
+        write(database, group.table, verb, &group.rows)?;
     }
     Ok(())
 }

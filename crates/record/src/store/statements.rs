@@ -11,7 +11,7 @@ pub(crate) const SCHEMA: u32 = 1;
 
 /// Rows of one statement, most first. Few sizes, so that all of them stay
 /// prepared; many rows a statement, for each one is a round trip to a server.
-pub(crate) const CHUNKS: [usize; 3] = [64, 8, 1];
+pub(crate) const CHUNKS: [usize; 4] = [64, 16, 4, 1];
 
 /// Makes all tables. `{revision}` is the type of the key of the events.
 pub(crate) const CREATE: [&str; 9] = [
