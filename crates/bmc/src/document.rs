@@ -98,3 +98,57 @@ fn texts(value: Option<&Value>) -> Vec<String> {
     let array = value.and_then(Value::as_array).into_iter().flatten();
     array.filter_map(Value::as_str).take(64).map(|text| clean(text, 64)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(body: Value) -> Document {
+        Document { path: "/x".to_owned(), body, etag: None }
+    }
+
+    #[test]
+    fn allowable_values_are_found_in_both_places() {
+        let system = document(json!({"Actions": {"#A.Reset": {
+            "target": "/reset", "ResetType@Redfish.AllowableValues": ["On", 7, "Off"],
+            "@Redfish.ActionInfo": "/info"}}}));
+        let action = system.action("#A.Reset", "ResetType").unwrap();
+        assert_eq!((action.target.as_str(), action.info.as_deref()), ("/reset", Some("/info")));
+        assert_eq!(action.allowable, ["On", "Off"]);
+        let info = document(json!({"Parameters": [
+            {"Name": "Delay"}, {"Name": "ResetType", "AllowableValues": ["On"]}]}));
+        assert_eq!(info.parameter_values("ResetType"), ["On"]);
+    }
+
+    /// Documents with the right names and wrong values.
+    fn nonsense() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+        ];
+        let names = "Members|Actions|#A|target|@odata.id|Parameters|Name|AllowableValues|P";
+        leaf.prop_recursive(4, 32, 4, move |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                proptest::collection::btree_map(names, inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(body in nonsense()) {
+            let document = document(body);
+            prop_assert!(document.members().len() <= MOST_MEMBERS);
+            let _ = document.action("#A", "P");
+            let _ = document.parameter_values("P");
+            let _ = (document.text("/Name"), document.link("/Members"), document.texts("/P"));
+        }
+    }
+}

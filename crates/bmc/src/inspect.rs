@@ -17,7 +17,9 @@ use serde_json::Value;
 use crate::document::Document;
 use crate::events::stream_path;
 use crate::failure::Outcome;
+use crate::locate::Layout;
 use crate::power::power_state;
+use crate::quirks::{is_filler, is_whole_chassis};
 use crate::redfish::Redfish;
 use walk::Walk;
 
@@ -54,50 +56,68 @@ impl Redfish {
     }
 }
 
-/// Who made it, and which one it is.
-async fn identity(
-    walk: &mut Walk,
-    system: &Document,
-    layout: &crate::locate::Layout,
-) -> SystemParts {
+/// Who made it, and which one it is. Some systems name nothing of themselves:
+/// then their chassis do.
+async fn identity(walk: &mut Walk, system: &Document, layout: &Layout) -> SystemParts {
     let mut parts = SystemParts {
-        manufacturer: system.text("/Manufacturer"),
-        product: system.text("/Model"),
-        serial: system.text("/SerialNumber"),
-        uuid: system.text("/UUID").to_lowercase(),
+        manufacturer: told(system, "/Manufacturer"),
+        product: told(system, "/Model"),
+        serial: told(system, "/SerialNumber"),
+        uuid: told(system, "/UUID").to_lowercase(),
     };
-    if layout.quirks.serial_is_sku && !system.text("/SKU").is_empty() {
-        parts.serial = system.text("/SKU");
+    let sku = told(system, "/SKU");
+    if layout.quirks.serial_is_sku && !sku.is_empty() {
+        parts.serial = sku;
     }
-    // Some systems name nothing of themselves: their chassis do.
-    let mut chassis = system.links("/Links/Chassis");
-    let lacks = |parts: &SystemParts| parts.serial.is_empty() || parts.product.is_empty();
-    if lacks(&parts)
-        && let Some(collection) = &layout.chassis
-    {
+    let mut linked = Vec::new();
+    for path in system.links("/Links/Chassis").iter().take(4) {
+        if lacks(&parts) {
+            linked.extend(walk.document(path).await);
+        }
+    }
+    for chassis in linked.iter().filter(|chassis| is_whole(chassis)) {
+        complete(&mut parts, chassis);
+    }
+    if let (true, Some(collection)) = (lacks(&parts), &layout.chassis) {
         let all = walk.document(collection).await;
-        chassis.extend(all.iter().flat_map(Document::members));
-    }
-    for path in chassis.iter().take(64) {
-        if !lacks(&parts) {
-            break;
-        }
-        let Some(chassis) = walk.document(path).await else { continue };
-        // Modules have serial numbers too, but they are not the machine's.
-        let whole = ["RackMount", "StandAlone", "Blade", "Sled", "Zone", "Enclosure"];
-        if !whole.contains(&chassis.text("/ChassisType").as_str()) {
-            continue;
-        }
-        let fill = |part: &mut String, pointer| {
-            if part.is_empty() {
-                *part = chassis.text(pointer);
+        for path in all.iter().flat_map(Document::members).take(64) {
+            if lacks(&parts)
+                && let Some(chassis) = walk.document(&path).await.filter(is_whole)
+            {
+                complete(&mut parts, &chassis);
             }
-        };
-        fill(&mut parts.serial, "/SerialNumber");
-        fill(&mut parts.product, "/Model");
-        fill(&mut parts.manufacturer, "/Manufacturer");
+        }
+    }
+    // A part of the machine, but one that the system itself points at.
+    for chassis in &linked {
+        complete(&mut parts, chassis);
     }
     parts
+}
+
+/// A text, unless it only fills a field.
+fn told(document: &Document, pointer: &str) -> String {
+    Some(document.text(pointer)).filter(|text| !is_filler(text)).unwrap_or_default()
+}
+
+fn lacks(parts: &SystemParts) -> bool {
+    parts.serial.is_empty() || parts.product.is_empty()
+}
+
+fn is_whole(chassis: &Document) -> bool {
+    is_whole_chassis(&chassis.text("/ChassisType"))
+}
+
+fn complete(parts: &mut SystemParts, chassis: &Document) {
+    for (part, pointer) in [
+        (&mut parts.serial, "/SerialNumber"),
+        (&mut parts.product, "/Model"),
+        (&mut parts.manufacturer, "/Manufacturer"),
+    ] {
+        if part.is_empty() {
+            *part = told(chassis, pointer);
+        }
+    }
 }
 
 fn firmware(system: &Document, manager: Option<&Document>) -> Vec<Firmware> {

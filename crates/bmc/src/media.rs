@@ -25,7 +25,7 @@ impl Redfish {
             self.eject(&drive).await?;
         }
         self.insert(&drive, url).await?;
-        self.drive_reads_back(&drive.path, |drive| occupied(drive)).await?;
+        self.drive_reads_back(&drive.path, occupied).await?;
         Ok(BmcFact::Accepted)
     }
 

@@ -118,7 +118,7 @@ fn plan(
         PowerAction::Off => first(OFF).map(|word| vec![word]),
         PowerAction::GracefulOff => first(GRACEFUL_OFF).map(|word| vec![word]),
         PowerAction::Cycle => {
-            let possible = |cycle: &&&'static [&'static str]| cycle.iter().all(|w| allowed(&w));
+            let possible = |cycle: &&&'static [&'static str]| cycle.iter().all(&allowed);
             quirks.cycles.iter().find(possible).map(|cycle| cycle.to_vec())
         }
     }

@@ -85,6 +85,23 @@ const RULES: &[Quirks] = &[
 /// Ids of interfaces that lead from the host to its own BMC and to no network.
 const INNER_NICS: &[&str] = &["ToManager", "ToHost"];
 
+/// What firmware says when it has nothing to say, lower case.
+const FILLERS: &[&str] = &[
+    "na",
+    "n/a",
+    "none",
+    "null",
+    "unknown",
+    "not specified",
+    "to be filled by o.e.m.",
+    "default string",
+];
+
+/// Types of chassis that are a whole machine; others are parts of one, with
+/// serial numbers of their own (DSP0268, Chassis).
+const WHOLE_CHASSIS: &[&str] =
+    &["RackMount", "StandAlone", "Blade", "Sled", "Enclosure", "Shelf", "Zone"];
+
 /// Ends of message ids that mean "later", whatever the status of the reply.
 const BUSY_MESSAGES: &[&str] = &[
     "ResourceInUse",
@@ -110,6 +127,17 @@ pub(crate) fn is_inner_nic(id: &str) -> bool {
     INNER_NICS.contains(&id)
 }
 
+/// Whether a text stands for nothing.
+pub(crate) fn is_filler(text: &str) -> bool {
+    let zeros = text.bytes().all(|byte| b"0 .-".contains(&byte));
+    zeros || FILLERS.contains(&text.to_lowercase().as_str())
+}
+
+/// Whether a chassis of this type is a whole machine.
+pub(crate) fn is_whole_chassis(kind: &str) -> bool {
+    WHOLE_CHASSIS.contains(&kind)
+}
+
 /// Whether an error body says that it is only for now.
 pub(crate) fn says_busy(body: &Value) -> bool {
     let entries = body.pointer("/error/@Message.ExtendedInfo").and_then(Value::as_array);
@@ -124,6 +152,14 @@ pub(crate) fn says_busy(body: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fillers_are_told_from_serial_numbers() {
+        for filler in ["", "N/A", "NA", "0000000000", "To Be Filled By O.E.M."] {
+            assert!(is_filler(filler), "{filler}");
+        }
+        assert!(!is_filler("MXQ302099S") && !is_filler("1643024000315"));
+    }
 
     #[test]
     fn the_narrower_rule_wins_and_strangers_get_the_default() {

@@ -107,6 +107,11 @@ impl Fake {
         self.0.lock().unwrap()
     }
 
+    /// Sends something else than the document at a path.
+    pub fn send(&self, path: &str, instead: Instead) {
+        self.state().instead.insert(path.to_owned(), instead);
+    }
+
     /// How often a request was made.
     pub fn count(&self, request: &str) -> usize {
         self.state().log.iter().filter(|line| line.starts_with(request)).count()

@@ -19,7 +19,7 @@ async fn with(
     limits: Limits,
 ) -> Result<BmcFact, model::bmc::BmcFailure> {
     let fake = Fake::new();
-    fake.state().instead.insert(path.to_owned(), instead);
+    fake.send(path, instead);
     let running = fake.start().await;
     run(&mut enter(running.url(), PASSWORD, limits), BmcCommand::Inspect).await
 }
@@ -143,11 +143,9 @@ async fn a_way_that_leads_nowhere_any_more_is_found_anew() {
     run(&mut bmc, BmcCommand::ReadPower).await.unwrap();
     let moved = json!({"Members": [{"@odata.id": "/redfish/v1/Systems/Moved"}]});
     let system = json!({"Id": "Moved", "PowerState": "On"});
-    let mut state = fake.state();
-    state.instead.insert(SYSTEM.to_owned(), Instead::Status(404, json!({})));
-    state.instead.insert("/redfish/v1/Systems".to_owned(), Instead::Json(moved));
-    state.instead.insert("/redfish/v1/Systems/Moved".to_owned(), Instead::Json(system));
-    drop(state);
+    fake.send(SYSTEM, Instead::Status(404, json!({})));
+    fake.send("/redfish/v1/Systems", Instead::Json(moved));
+    fake.send("/redfish/v1/Systems/Moved", Instead::Json(system));
     let fact = run(&mut bmc, BmcCommand::ReadPower).await.unwrap();
     assert_eq!(fact, BmcFact::Power { state: model::bmc::PowerState::On });
 }

@@ -100,11 +100,10 @@ async fn probes_tell_bmcs_from_other_things() {
     assert_eq!((seen.product.as_str(), seen.certificate), ("Fake BMC", None));
     assert_eq!(fake.count("POST"), 0, "a stranger sends no password");
 
-    let path = "/redfish/v1".to_owned();
-    fake.state().instead.insert(path.clone(), Instead::Json(serde_json::json!({"hello": 1})));
+    fake.send("/redfish/v1", Instead::Json(serde_json::json!({"hello": 1})));
     let failure = probe_with(&running.url(), limits()).await.unwrap_err();
     assert_eq!(failure.kind, BmcFailureKind::Malformed);
-    fake.state().instead.insert(path, Instead::Hang);
+    fake.send("/redfish/v1", Instead::Hang);
     let hasty = bedplate_bmc::Limits { probe: std::time::Duration::from_millis(200), ..limits() };
     let failure = probe_with(&running.url(), hasty).await.unwrap_err();
     assert_eq!(failure.kind, BmcFailureKind::Unreachable);

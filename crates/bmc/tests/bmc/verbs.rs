@@ -172,10 +172,8 @@ async fn events_and_console_are_streamed_where_there_are_any() {
     let bytes: Vec<_> = bmc.console(true).await.unwrap().collect().await;
     assert_eq!(bytes[0].as_ref().unwrap().as_ref(), b"login: ");
 
-    let mut state = running.fake.state();
-    state.instead.insert("/console/1".to_owned(), Instead::Status(404, json!({})));
-    state.instead.insert("/redfish/v1/EventService".to_owned(), Instead::Json(json!({"Id": "E"})));
-    drop(state);
+    running.fake.send("/console/1", Instead::Status(404, json!({})));
+    running.fake.send("/redfish/v1/EventService", Instead::Json(json!({"Id": "E"})));
     assert!(bmc.events().await.unwrap().is_none());
     let none = bmc.console(false).await.err().expect("there is no console");
     assert_eq!(none.kind, BmcFailureKind::Unsupported);
