@@ -51,12 +51,13 @@ impl Authority {
         make_private_directory(&directory)?;
         let now = clock.now();
         let (key, pem) = authority_files(&directory, now)?;
-        let der = CertificateDer::from_pem_slice(pem.as_bytes())
-            .map_err(|error| IdentityError::damaged(&directory.join("ca.pem"), error.to_string()))?;
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| {
+            IdentityError::damaged(&directory.join("ca.pem"), error.to_string())
+        })?;
         let mut roots = RootCertStore::empty();
-        roots
-            .add(der)
-            .map_err(|error| IdentityError::damaged(&directory.join("ca.pem"), error.to_string()))?;
+        roots.add(der).map_err(|error| {
+            IdentityError::damaged(&directory.join("ca.pem"), error.to_string())
+        })?;
         let pem: Arc<str> = pem.into();
         let issuer = Arc::new(Issuer::from_ca_cert_pem(&pem, key)?);
         let own = Renewed::new(issuer.clone(), pem.clone(), names.clone(), clock.clone())?;
@@ -72,13 +73,16 @@ impl Authority {
 
     /// Certifies the key of an agent's signing request (PKCS#10, DER) for the agent
     /// on this machine. Of the request, which is hostile, only the key is taken.
+    /// `attestation` is the attestation key that the agent has proven (`TPMT_PUBLIC`);
+    /// the certificate carries it, and so it is there whenever a quote is to be judged.
     pub fn issue_agent(
         &self,
         request: &[u8],
+        attestation: Option<&[u8]>,
         machine: MachineId,
         now: Timestamp,
     ) -> Result<AgentCertificate, IdentityError> {
-        let (leaf, expires) = issue::agent(request, machine, &self.issuer, now)?;
+        let (leaf, expires) = issue::agent(request, attestation, machine, &self.issuer, now)?;
         Ok(issue::described(&leaf, &self.pem, expires))
     }
 }

@@ -62,7 +62,5 @@ pub(crate) fn read_whole(path: &Path) -> Result<Option<Vec<u8>>, IdentityError> 
 /// Reads a small text file; `None` where there is none.
 pub(crate) fn read_text(path: &Path) -> Result<Option<String>, IdentityError> {
     let Some(bytes) = read_whole(path)? else { return Ok(None) };
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| IdentityError::damaged(path, "it is not text"))
+    String::from_utf8(bytes).map(Some).map_err(|_| IdentityError::damaged(path, "it is not text"))
 }

@@ -14,7 +14,9 @@ pub enum IdentityError {
         source: std::io::Error,
     },
     /// A file of ours does not hold what it must.
-    #[error("{path}: {reason}; put the file back from a copy, or move the whole directory away to begin anew")]
+    #[error(
+        "{path}: {reason}; put the file back from a copy, or move the whole directory away to begin anew"
+    )]
     Damaged {
         /// Which.
         path: PathBuf,

@@ -7,8 +7,9 @@ use model::id::MachineId;
 use model::identity::RoleIdentity;
 use model::{Duration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, SubjectPublicKeyInfo,
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+    SerialNumber, SubjectPublicKeyInfo,
 };
 use ring::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use world::SystemEntropy;
@@ -29,6 +30,12 @@ pub(super) const AGENT_SPAN: Duration = Duration::from_secs(72 * 3600);
 const BACKDATED: Duration = Duration::from_secs(3600);
 /// A signing request of one P-256 key takes some 250 bytes.
 const REQUEST_LONGEST: usize = 4096;
+/// The attestation key in an agent's certificate, `TPMT_PUBLIC` (not critical). An
+/// identifier under 2.25 needs no registration (ITU-T X.667); it means this only
+/// under our own authority.
+pub(super) const ATTESTATION_OID: &[u64] = &[2, 25, 7_713_208_356_440_918_287];
+/// `TPMT_PUBLIC` of an RSA key has some 280 bytes.
+const ATTESTATION_LONGEST: usize = 1024;
 /// An uncompressed point of P-256: 4, x, y (SEC 1 section 2.3.3).
 const POINT_LEN: usize = 65;
 
@@ -67,14 +74,18 @@ pub(super) fn control(
     for name in &names.dns {
         params.subject_alt_names.push(SanType::DnsName(name.as_str().try_into()?));
     }
-    params.subject_alt_names.extend(names.addresses.iter().map(|a: &IpAddr| SanType::IpAddress(*a)));
+    params
+        .subject_alt_names
+        .extend(names.addresses.iter().map(|a: &IpAddr| SanType::IpAddress(*a)));
     Ok(params.signed_by(key, issuer)?)
 }
 
 /// A certificate for the agent on a machine, for the key of its signing request.
-/// Of the request, which is hostile, only the key is taken.
+/// Of the request, which is hostile, only the key is taken. The attestation key that
+/// the agent proved goes with it: later quotes are judged by it.
 pub(super) fn agent(
     request: &[u8],
+    attestation: Option<&[u8]>,
     machine: MachineId,
     issuer: &Issuer<'_, KeyPair>,
     now: Timestamp,
@@ -84,6 +95,10 @@ pub(super) fn agent(
     params.distinguished_name = named("Bedplate agent");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     params.subject_alt_names.push(role_name(RoleIdentity::Agent(machine))?);
+    params.custom_extensions.extend(attestation.map(|key| {
+        assert!(key.len() <= ATTESTATION_LONGEST, "an attestation key is a few hundred bytes");
+        CustomExtension::from_oid_content(ATTESTATION_OID, key.to_vec())
+    }));
     Ok((params.signed_by(&key, issuer)?, whole_second(now + AGENT_SPAN)))
 }
 

@@ -17,7 +17,7 @@ pub mod tls;
 pub mod tokens;
 
 pub use authority::{Authority, Names};
-pub(crate) use durable::{sync_directory, write_whole};
+pub(crate) use durable::sync_directory;
 pub use error::IdentityError;
 pub use issue::AgentCertificate;
 pub use keys::{KeyProvider, Purpose};

@@ -8,6 +8,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
 use super::IdentityError;
+use super::issue::ATTESTATION_OID;
 use crate::identity::tokens::hex_digest;
 
 /// The other end of an mTLS connection. The listener puts it into the extensions
@@ -20,6 +21,8 @@ pub struct Peer {
     pub certificate: String,
     /// After this it is a stranger, even on a connection that is still open.
     pub expires: Timestamp,
+    /// The attestation key that an agent proved (`TPMT_PUBLIC`), where it has a TPM.
+    pub attestation: Option<Vec<u8>>,
 }
 
 impl Peer {
@@ -47,11 +50,16 @@ impl Peer {
         let identity = uri
             .parse()
             .map_err(|_| IdentityError::Stranger("its URI is not one of this trust domain"))?;
+        let attestation = parsed.extensions().iter().find(|extension| {
+            extension.oid.iter().is_some_and(|arcs| arcs.eq(ATTESTATION_OID.iter().copied()))
+        });
+        let attestation = attestation.map(|extension| extension.value.to_vec());
         let seconds = parsed.validity().not_after.timestamp();
         Ok(Self {
             identity,
             certificate: hex_digest(leaf),
             expires: Timestamp::from_micros(seconds.saturating_mul(1_000_000)),
+            attestation,
         })
     }
 }

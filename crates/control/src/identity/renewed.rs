@@ -92,11 +92,7 @@ impl ResolvesServerCert for Renewed {
 }
 
 impl ResolvesClientCert for Renewed {
-    fn resolve(
-        &self,
-        _hints: &[&[u8]],
-        _schemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _hints: &[&[u8]], _schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         Some(self.certified())
     }
     fn has_certs(&self) -> bool {

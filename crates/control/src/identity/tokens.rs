@@ -41,6 +41,13 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     digits.collect()
 }
 
+/// Whether two secrets are the same, in a time that tells nothing about where they
+/// differ.
+pub fn same_secret(one: &[u8], other: &[u8]) -> bool {
+    let difference = one.iter().zip(other).fold(0, |sum, (a, b)| std::hint::black_box(sum | a ^ b));
+    one.len() == other.len() && difference == 0
+}
+
 /// The first administrator's token.
 #[derive(Debug)]
 pub struct AdminToken {
@@ -87,6 +94,12 @@ mod tests {
     fn digests_are_sha256_in_hexadecimal() {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(digest(""), empty);
+    }
+
+    #[test]
+    fn secrets_are_the_same_or_not() {
+        assert!(same_secret(b"abc", b"abc"));
+        assert!(!same_secret(b"abc", b"abd") && !same_secret(b"abc", b"ab"));
     }
 
     #[test]
