@@ -7,14 +7,14 @@
 //!
 //! On the machine ([`tpm`]):
 //!
-//! ```no_run
-//! # fn main() -> Result<(), attest::tpm::TpmError> {
-//! # let (challenge, csr): (model::agent::Challenge, Vec<u8>) = unimplemented!();
+//! ```
+//! # use model::agent::Challenge;
+//! # fn prove(challenge: &Challenge, csr: &[u8]) -> Result<(), attest::tpm::TpmError> {
 //! let mut tpm = attest::tpm::Tpm::new(attest::tpm::DeviceTransport::open()?);
 //! let keys = tpm.keys()?; // into the agent's Hello
 //! let credential = challenge.credential.as_ref().expect("a TPM was announced");
-//! let secret = tpm.activate(credential)?; // into the agent's Proof
-//! let binding = attest::binding(challenge.nonce.as_ref(), &csr);
+//! let secret = tpm.activate(credential)?; // into the agent's Proof, with the quote
+//! let binding = attest::binding(challenge.nonce.as_ref(), csr);
 //! let log = attest::tpm::read_event_log()?;
 //! let quote = tpm.quote(&binding, &challenge.pcrs, log)?;
 //! # Ok(())

@@ -176,8 +176,12 @@ mod tests {
             message(0, &both, &both[..1]).starts_with("PCR 0, event 2: expected EV_EFI_ACTION “b”")
         );
         assert!(message(0, &both[..1], &both).contains("event 2: expected no more events, seen"));
-        let swapped = message(7, &both, &[b, a]);
+        let swapped = message(7, &both, &[b.clone(), a.clone()]);
         assert!(swapped.contains("PCR 7, event 1: expected EV_EFI_ACTION “a”"), "{swapped}");
+        let other_kind = ExpectedEvent { kind: "EV_ACTION".into(), ..both[0].clone() };
+        assert!(message(7, &both[..1], &[other_kind]).contains("seen EV_ACTION “a”"));
+        let other_words = ExpectedEvent { what: "c".into(), ..both[0].clone() };
+        assert_eq!(message(7, &both[..1], &[other_words]), "same");
     }
 
     #[test]

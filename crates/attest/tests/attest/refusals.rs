@@ -100,6 +100,15 @@ fn foreign_tpm_cannot_open_the_credential() {
     let refusal = check_secret(&secret, None).expect_err("no secret, no entry");
     println!("refused, {refusal}");
     assert_eq!(refusal.code, RefusalCode::ForeignTpm);
+    // What failed took no session with it: a TPM has three.
+    for _ in 0..4 {
+        foreign.activate(&credential).expect_err("still another TPM's credential");
+    }
+    let own = foreign.keys().expect("keys");
+    let (endorsement, attestation) = (own.endorsement.as_ref(), own.attestation.as_ref());
+    let own = make_credential(endorsement, attestation, &secret, &mut counting()).expect("its own");
+    assert_eq!(foreign.activate(&own).expect("it opens").as_slice(), secret);
+
     assert!(check_secret(&secret, Some(&[9; 31])).is_err());
     assert!(check_secret(&secret, Some(&[8; 32])).is_err());
     assert_eq!(check_secret(&secret, Some(&[9; 32])), Ok(()));

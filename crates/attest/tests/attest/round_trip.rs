@@ -1,5 +1,6 @@
 //! The way of a machine that is as it should be.
 
+use attest::tpm::{SocketTransport, Tpm, TpmError, Transport};
 use attest::{check_endorsement, check_secret, endorsement_digest, learn, make_credential};
 use model::agent::TpmKeys;
 use model::attestation::{Finding, PolicyMode, PolicySpec, RefusalCode};
@@ -48,6 +49,34 @@ fn a_certified_tpm_proves_itself() {
     for _ in 0..8 {
         assert_eq!(tpm.activate(&credential).expect("again").as_slice(), secret);
     }
+}
+
+/// A TPM that reads no more than 100 bytes of NV memory at once.
+struct Narrow(SocketTransport);
+
+impl Transport for Narrow {
+    fn transmit(&mut self, command: &[u8]) -> Result<Vec<u8>, TpmError> {
+        let mut answer = self.0.transmit(command)?;
+        // TPM2_GetCapability of TPM_PT_NV_BUFFER_MAX: the value is at the end.
+        if command[6..10] == [0, 0, 1, 0x7a] && command[14..18] == [0, 0, 1, 0x2c] {
+            let value = answer.len() - 4;
+            answer[value..].copy_from_slice(&100_u32.to_be_bytes());
+        }
+        // TPM2_NV_Read: its size and offset end the command.
+        if command[6..10] == [0, 0, 1, 0x4e] {
+            assert!(command[command.len() - 4] == 0 && command[command.len() - 3] <= 100);
+        }
+        Ok(answer)
+    }
+}
+
+#[test]
+fn a_certificate_longer_than_the_tpms_buffer_is_read_in_pieces() {
+    let Some((swtpm, _)) = SwTpm::certified() else { return };
+    let whole = swtpm.open().keys().expect("keys");
+    let pieces = Tpm::new(Narrow(swtpm.transport())).keys().expect("keys");
+    assert!(whole.endorsement_certificate.as_ref().is_some_and(|bytes| bytes.0.len() > 200));
+    assert_eq!(pieces, whole);
 }
 
 #[test]

@@ -145,7 +145,8 @@ impl SwTpm {
         panic!("swtpm does not listen");
     }
 
-    fn transport(&self) -> SocketTransport {
+    /// The way to it.
+    pub fn transport(&self) -> SocketTransport {
         SocketTransport::unix(&self.folder.path("tpm.sock")).expect("swtpm listens")
     }
 
