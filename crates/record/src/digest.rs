@@ -91,3 +91,91 @@ impl Hashed for IdempotentRow {
             .end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use model::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn objects(id: Uuid, other: Uuid) -> Vec<u128> {
+        let row = |kind: &str, id, name: &str, generation, body: &str| {
+            let (kind, name, body) = (kind.to_owned(), name.to_owned(), body.to_owned());
+            ObjectRow { kind, id, name, generation, body }.hashed()
+        };
+        vec![
+            row("k", id, "n", 1, "b"),
+            row("x", id, "n", 1, "b"),
+            row("k", other, "n", 1, "b"),
+            row("k", id, "x", 1, "b"),
+            row("k", id, "n", 2, "b"),
+            row("k", id, "n", 1, "x"),
+            row("", id, "kn", 1, "b"),
+        ]
+    }
+
+    fn operations(id: Uuid, other: Uuid) -> Vec<u128> {
+        let row = |id, kind: &str, target, state: &str, body: &str| {
+            let (kind, state, body) = (kind.to_owned(), state.to_owned(), body.to_owned());
+            OperationRow { id, kind, target, state, body }.hashed()
+        };
+        vec![
+            row(id, "k", id, "s", "b"),
+            row(other, "k", id, "s", "b"),
+            row(id, "x", id, "s", "b"),
+            row(id, "k", other, "s", "b"),
+            row(id, "k", id, "x", "b"),
+            row(id, "k", id, "s", "x"),
+            row(id, "k", id, "sb", ""),
+        ]
+    }
+
+    fn steps_and_effects(id: Uuid, other: Uuid) -> Vec<u128> {
+        let step = |operation, index, body: &str| {
+            StepRow { operation, index, body: body.to_owned() }.hashed()
+        };
+        let effect = |id, target, sequence, body: &str| {
+            EffectRow { id, target, sequence, body: body.to_owned() }.hashed()
+        };
+        vec![
+            step(id, 1, "b"),
+            step(other, 1, "b"),
+            step(id, 2, "b"),
+            step(id, 1, "x"),
+            effect(id, id, 1, "b"),
+            effect(other, id, 1, "b"),
+            effect(id, other, 1, "b"),
+            effect(id, id, 2, "b"),
+            effect(id, id, 1, "x"),
+        ]
+    }
+
+    fn replies() -> Vec<u128> {
+        let row = |key: &str, digest: &str, reply: &str, expires| {
+            let (key, digest, reply) = (key.to_owned(), digest.to_owned(), reply.to_owned());
+            let expires = Timestamp::from_micros(expires);
+            IdempotentRow { key, digest, reply, expires }.hashed()
+        };
+        vec![
+            row("k", "d", "r", 1),
+            row("x", "d", "r", 1),
+            row("k", "x", "r", 1),
+            row("k", "d", "x", 1),
+            row("k", "d", "r", -1),
+            row("kd", "", "r", 1),
+        ]
+    }
+
+    #[test]
+    fn every_field_changes_the_hash() {
+        let (id, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let all =
+            [objects(id, other), operations(id, other), steps_and_effects(id, other), replies()]
+                .concat();
+        let different: BTreeSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}

@@ -171,14 +171,14 @@ impl Transaction {
 impl Change {
     fn fault(&self) -> Option<&'static str> {
         let (number, texts) = match self {
-            Change::Object(row) => (row.generation, [&row.kind, &row.name, &row.body].to_vec()),
-            Change::ObjectRemoved { kind, .. } => (0, vec![kind]),
-            Change::Operation(row) => (0, vec![&row.kind, &row.state, &row.body]),
-            Change::Step(row) => (0, vec![&row.body]),
-            Change::EffectQueued(row) => (row.sequence, vec![&row.body]),
-            Change::EffectSettled { outcome, .. } => (0, vec![outcome]),
-            Change::Idempotent(row) => (0, vec![&row.key, &row.digest, &row.reply]),
-            Change::IdempotentForgotten { key } => (0, vec![key]),
+            Change::Object(row) => (row.generation, [&row.kind[..], &row.name, &row.body]),
+            Change::ObjectRemoved { kind, .. } => (0, [&kind[..], "", ""]),
+            Change::Operation(row) => (0, [&row.kind[..], &row.state, &row.body]),
+            Change::Step(row) => (0, [&row.body[..], "", ""]),
+            Change::EffectQueued(row) => (row.sequence, [&row.body[..], "", ""]),
+            Change::EffectSettled { outcome, .. } => (0, [&outcome[..], "", ""]),
+            Change::Idempotent(row) => (0, [&row.key[..], &row.digest, &row.reply]),
+            Change::IdempotentForgotten { key } => (0, [&key[..], "", ""]),
         };
         if number > i64::MAX as u64 {
             return Some("a generation or a sequence is too large");
@@ -198,6 +198,78 @@ impl Change {
             Change::EffectSettled { outcome, .. } => ID + outcome.len(),
             Change::Idempotent(row) => row.key.len() + row.digest.len() + row.reply.len(),
             Change::IdempotentForgotten { key } => key.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "00000000-0000-0000-0000-000000000001";
+
+    /// The text of every change as it lies in the records of users. A record that
+    /// was written once must be read for ever: a change of these texts needs a new
+    /// schema version and a way to read the old one.
+    #[test]
+    fn events_keep_their_form() {
+        let id = Uuid::from_u128(1);
+        let text = |text: &str| text.to_owned();
+        let golden = [
+            (
+                Change::Object(ObjectRow {
+                    kind: text("machine"),
+                    id,
+                    name: text("m1"),
+                    generation: 2,
+                    body: text("{\"a\":1}"),
+                }),
+                r#"{"object":{"kind":"machine","id":"ID","name":"m1","generation":2,"body":"{\"a\":1}"}}"#,
+            ),
+            (
+                Change::ObjectRemoved { kind: text("machine"), id },
+                r#"{"object-removed":{"kind":"machine","id":"ID"}}"#,
+            ),
+            (
+                Change::Operation(OperationRow {
+                    id,
+                    kind: text("deploy"),
+                    target: id,
+                    state: text("running"),
+                    body: text("{}"),
+                }),
+                r#"{"operation":{"id":"ID","kind":"deploy","target":"ID","state":"running","body":"{}"}}"#,
+            ),
+            (
+                Change::Step(StepRow { operation: id, index: 3, body: text("{}") }),
+                r#"{"step":{"operation":"ID","index":3,"body":"{}"}}"#,
+            ),
+            (
+                Change::EffectQueued(EffectRow { id, target: id, sequence: 4, body: text("{}") }),
+                r#"{"effect-queued":{"id":"ID","target":"ID","sequence":4,"body":"{}"}}"#,
+            ),
+            (
+                Change::EffectSettled { id, outcome: text("{}") },
+                r#"{"effect-settled":{"id":"ID","outcome":"{}"}}"#,
+            ),
+            (
+                Change::Idempotent(IdempotentRow {
+                    key: text("k"),
+                    digest: text("d"),
+                    reply: text("r"),
+                    expires: Timestamp::from_micros(-5),
+                }),
+                r#"{"idempotent":{"key":"k","digest":"d","reply":"r","expires":-5}}"#,
+            ),
+            (
+                Change::IdempotentForgotten { key: text("k") },
+                r#"{"idempotent-forgotten":{"key":"k"}}"#,
+            ),
+        ];
+        for (change, json) in golden {
+            let json = json.replace("ID", ID);
+            assert_eq!(serde_json::to_string(&change).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Change>(&json).unwrap(), change);
         }
     }
 }

@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use record::Store;
 use record::store::{postgres::Postgres, sqlite::Sqlite};
 use rustix::process::{Pid, Signal, kill_process};
+use uuid::Uuid;
 
 use super::Figures;
 use super::child::{FLAG, POSTGRES, SQLITE, session_start};
@@ -139,8 +140,8 @@ fn bear(
         thread::sleep(chance.moment(strike));
         let lines = running.end(strike, &mut place, &mut restart)?;
         figures.kills += 1;
-        clients.hear(&lines, figures)?;
-        clients.judge(&mut place.reader()?, session, figures)?;
+        let oldest = clients.hear(&lines, session_start(session), figures)?;
+        clients.judge(&mut place.reader()?, oldest, figures)?;
     }
     clients.judge_all(&mut place.reader()?, figures)?;
     let mut store = place.open()?;
@@ -281,14 +282,18 @@ impl Place<'_> {
 }
 
 impl Clients {
-    /// Takes in what a child acknowledged.
-    fn hear(&mut self, lines: &[String], figures: &mut Figures) -> Result<()> {
+    /// Takes in what a child acknowledged, and gives the lowest id that was named,
+    /// or `oldest` where that is lower. A server may finish what a dead child had
+    /// asked for after its tables were read: the next child names it then.
+    fn hear(&mut self, lines: &[String], oldest: Uuid, figures: &mut Figures) -> Result<Uuid> {
+        let mut oldest = oldest;
         for line in lines {
             let words: Vec<&str> = line.split(' ').collect();
             let ["ack", client, number, id] = words[..] else { bail!("a child said {line:?}") };
             let (place, number): (usize, u64) = (client.parse()?, number.parse()?);
             let last = self.last.get_mut(place).context("a client that we do not have")?;
             *last = number;
+            oldest = oldest.min(id.parse()?);
             let name = format!("{client}-{number}");
             match self.acknowledged.insert(name, id.to_owned()) {
                 None => figures.acknowledged += 1,
@@ -296,12 +301,12 @@ impl Clients {
                 Some(_) => figures.doubled += 1,
             }
         }
-        Ok(())
+        Ok(oldest)
     }
 
     /// Reads what the last session left, and looks for all that was acknowledged.
-    fn judge(&mut self, reader: &mut Reader, session: u64, figures: &mut Figures) -> Result<()> {
-        for (id, name) in reader.orders(&session_start(session).to_string())? {
+    fn judge(&mut self, reader: &mut Reader, oldest: Uuid, figures: &mut Figures) -> Result<()> {
+        for (id, name) in reader.orders(&oldest.to_string())? {
             if self.seen.get(&name).is_some_and(|before| *before != id) {
                 figures.doubled += 1;
             }
