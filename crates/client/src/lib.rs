@@ -1,1 +1,23 @@
-//! The typed client of the API.
+//! The typed client of the API: what the command line, the demo and tests speak.
+//!
+//! [`Client::call`] takes an endpoint of the table in [`model::api`], so that path,
+//! request and reply cannot differ from what is served. Every mutation carries an
+//! idempotency key, so a repeated request does nothing twice, and passing faults
+//! are tried again without asking. Methods with names are in [`named`].
+//!
+//! Read in this order: [`settings`], [`call`](Client::call), [`watch`], [`content`].
+
+mod attempt;
+mod call;
+mod content;
+mod error;
+mod named;
+mod path;
+mod settings;
+mod wait;
+mod watch;
+
+pub use call::{Client, Options};
+pub use error::ClientError;
+pub use settings::ClientSettings;
+pub use watch::Watch;
