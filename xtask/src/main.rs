@@ -1,1 +1,48 @@
-fn main() {}
+//! Every chore of this repository that is not `cargo build`: `cargo xtask help`
+//! lists them. Each says what it does while it does it.
+
+mod demo;
+mod packages;
+mod run;
+mod test;
+mod tidy;
+mod torture_record;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  demo [--machines N]       install what is missing, build, and take a virtual server
+                            from powered off to attested, running, and wiped
+  test [AREA]               install what is missing and run the tests of an area:
+                            all (default), machines, record, control, units
+  tidy                      check the map, headers, names, lengths and the journeys
+  lint                      cargo fmt --check, clippy, deny, and tidy
+  sim machines [--seeds N] [--machines N] [--seed N]
+                            the control plane and its machines in simulated time
+  torture record [--kills N] [--store sqlite|postgres|both]
+                            kill real processes that write, and count what is lost
+  openapi                   write docs/openapi.json anew from the code
+";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let rest = arguments.get(1..).unwrap_or_default();
+    match arguments.first().map(String::as_str) {
+        Some("demo") => demo::demo(rest),
+        Some("test") => test::test(rest),
+        Some("tidy") => tidy::tidy(),
+        Some("lint") => test::lint(),
+        Some("sim") => run::program("lab", "sim", rest),
+        Some("torture") if rest.first().is_some_and(|what| what == "record") => {
+            torture_record::run(&rest[1..])
+        }
+        Some("openapi") => test::openapi(),
+        None | Some("help" | "--help" | "-h") => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some(other) => bail!("there is no chore {other}; see `cargo xtask help`"),
+    }
+}

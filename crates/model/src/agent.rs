@@ -71,7 +71,7 @@ pub struct Proof {
     pub session: SessionId,
     /// The secret that the TPM opened.
     pub secret: Option<Encoded>,
-    /// A quote over [`quote_binding`](https://trustedcomputinggroup.org/) of nonce and CSR.
+    /// A quote whose qualifying data is `attest::binding` of nonce and CSR.
     pub quote: Option<Quote>,
 }
 

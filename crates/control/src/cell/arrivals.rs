@@ -95,13 +95,6 @@ fn admit(
     input: &Input,
 ) -> Result<Reply, Problem> {
     let moved = moved(cell, draft, machine, input)?;
-    if let Some(reason) = moved.machine.status.reason.filter(|_| !moved.stale) {
-        // The quarantine is recorded; the agent hears why.
-        return Ok(Reply::Machine(Box::new(model::machine::Machine {
-            status: model::machine::MachineStatus { reason: Some(reason), ..moved.machine.status },
-            ..moved.machine
-        })));
-    }
     if moved.stale {
         let detail = format!(
             "machine {} is {} and was not told to boot from us",
@@ -110,6 +103,7 @@ fn admit(
         return Err(Problem::new(ErrorCode::Conflict, detail)
             .next("Its agent goes on trying; deploy, release or recover it to let it in."));
     }
+    // A machine that is quarantined now was let in by nobody: the reply shows the reason.
     Ok(Reply::Machine(Box::new(moved.machine)))
 }
 
@@ -140,7 +134,6 @@ fn called_home(
 ) -> Result<Reply, Problem> {
     let machine = cell.nouns.machine_by_home_token(token_digest);
     let machine = machine.ok_or_else(|| not_found("system", "that waits for this call"))?;
-    let input =
-        Input::CalledHome { address: address.to_owned(), host_keys: host_keys.to_vec() };
+    let input = Input::CalledHome { address: address.to_owned(), host_keys: host_keys.to_vec() };
     heard(cell, draft, machine.id, &input)
 }

@@ -69,7 +69,8 @@ fn ready(draft: &mut Draft<'_>, known: &Image, status: ImageStatus) -> Result<Re
         return Ok(Reply::Image(Box::new(known.clone())));
     }
     if known.status.ready {
-        let detail = format!("image {} has its content; what is deployed is never changed", known.name);
+        let detail =
+            format!("image {} has its content; what is deployed is never changed", known.name);
         return Err(Problem::new(ErrorCode::Conflict, detail)
             .next("Import the new content under a new name."));
     }
@@ -92,7 +93,8 @@ fn remove(cell: &Cell, draft: &mut Draft<'_>, known: &Image) -> Result<Reply, Pr
         wanted.is_some_and(|wanted| named(&wanted.image)) && machine.status.operation.is_some()
     });
     if let Some((_, machine)) = used {
-        let detail = format!("machine {} is being deployed with image {}", machine.name, known.name);
+        let detail =
+            format!("machine {} is being deployed with image {}", machine.name, known.name);
         return Err(Problem::new(ErrorCode::Conflict, detail));
     }
     draft.remove::<Image>(known);

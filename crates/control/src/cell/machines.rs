@@ -295,8 +295,12 @@ fn remove(cell: &Cell, draft: &mut Draft<'_>, id: MachineId) -> Result<Reply, Pr
     draft.expect(known.generation)?;
     let lifecycle = known.status.lifecycle;
     if !matches!(lifecycle, Lifecycle::Discovered | Lifecycle::Retired) {
-        let detail = format!("machine {} is {lifecycle}; only discovered or retired ones are removed", known.name);
-        let next = format!("Retire it first: bedplate machine set-aside {} --to retired.", known.name);
+        let detail = format!(
+            "machine {} is {lifecycle}; only discovered or retired ones are removed",
+            known.name
+        );
+        let next =
+            format!("Retire it first: bedplate machine set-aside {} --to retired.", known.name);
         return Err(Problem::new(ErrorCode::Conflict, detail).next(next));
     }
     for effect in cell.nouns.outbox.values().filter(|effect| effect.machine == id) {

@@ -18,7 +18,8 @@ pub fn settle(cell: &Cell, draft: &mut Draft<'_>) -> Result<Reply, Problem> {
     let machine = cell.nouns.machines.get(known.machine.uuid());
     let current = machine.and_then(|machine| machine.status.operation);
     if current != Some(*operation) {
-        let detail = format!("operation {operation} is {}; there is nothing to settle", known.state);
+        let detail =
+            format!("operation {operation} is {}; there is nothing to settle", known.state);
         return Err(Problem::new(ErrorCode::Conflict, detail)
             .next("See what the machine does now: bedplate machine show NAME."));
     }

@@ -4,7 +4,7 @@
 use world::Entropy;
 
 /// What is wrong with one machine. All zero: it is well.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// The BMC never answers.
     pub bmc_dead: bool,
@@ -62,6 +62,11 @@ impl Faults {
             faults.add(entropy);
         }
         faults
+    }
+
+    /// Whether nothing is wrong.
+    pub fn well(&self) -> bool {
+        *self == Self::default()
     }
 
     fn add(&mut self, entropy: &mut dyn Entropy) {

@@ -13,7 +13,7 @@ use model::bmc::{
     PowerState,
 };
 use model::effect::Outcome;
-use model::id::EffectId;
+use model::id::{EffectId, OperationId};
 use model::inventory::{Disk, Inventory, MemoryModule, Nic, Processor, SystemParts};
 use model::machine::SanitiseMethod;
 use model::{Bytes, Duration, Encoded};
@@ -45,6 +45,8 @@ pub enum Content {
     System {
         /// The token.
         home: String,
+        /// In which operation it was written.
+        deployed_in: Option<OperationId>,
     },
 }
 
@@ -68,8 +70,11 @@ pub struct Server {
     pub media: Option<String>,
     /// What is on the disk.
     pub disk: Content,
-    /// Data of a tenant was on it since it was last sanitised.
-    pub tenant_data: bool,
+    /// Whose data has been on it since it was last sanitised: the operation that
+    /// deployed the system that ran.
+    pub tenant: Option<OperationId>,
+    /// The operation in which the order in progress came.
+    pub working_for: Option<OperationId>,
     /// Which TPM is in it.
     pub tpm: u32,
     /// Whether the BMC is stuck, or has lost its session.
@@ -80,13 +85,10 @@ pub struct Server {
     pub working: Option<EffectId>,
     /// The newest order that was taken.
     pub newest_sequence: u64,
-    /// Times that an order was done twice: must stay 0.
-    pub done_twice: u32,
     /// Times that an image was written over what was not sanitised: must stay 0.
     pub overwritten: u32,
     /// The certificate of the agent that runs.
     pub certificate: Option<String>,
-    done: BTreeMap<EffectId, u32>,
 }
 
 /// The health of a BMC.
@@ -121,16 +123,15 @@ impl Server {
             next_boot: None,
             media: None,
             disk: Content::Clean,
-            tenant_data: false,
+            tenant: None,
+            working_for: None,
             tpm: 1,
             bmc: BmcHealth::default(),
             finished: BTreeMap::new(),
             working: None,
             newest_sequence: 0,
-            done_twice: 0,
             overwritten: 0,
             certificate: None,
-            done: BTreeMap::new(),
         }
     }
 
@@ -274,10 +275,7 @@ impl Server {
 
     /// The agent does its work; what it reports at the end. Calling it is the end.
     pub fn work(&mut self, id: EffectId, command: &AgentCommand) -> AgentNews {
-        let count = self.done.entry(id).or_insert(0);
-        *count += 1;
-        // The same boot never does the same order twice; after a restart it may.
-        self.done_twice += u32::from(self.finished.contains_key(&id));
+        assert!(!self.finished.contains_key(&id), "an agent does an order once");
         let news = match self.perform(command) {
             Ok(fact) => AgentNews::Done { fact },
             Err((kind, message)) => {
@@ -294,9 +292,7 @@ impl Server {
         command: &AgentCommand,
     ) -> Result<AgentFact, (AgentFailureKind, &'static str)> {
         match command {
-            AgentCommand::Report => {
-                Ok(AgentFact::Inventory { inventory: Box::new(self.parts()) })
-            }
+            AgentCommand::Report => Ok(AgentFact::Inventory { inventory: Box::new(self.parts()) }),
             AgentCommand::Quote { nonce, .. } => Ok(AgentFact::Quoted { quote: quote(nonce) }),
             AgentCommand::BurnIn { .. } => Ok(AgentFact::BurnedIn {
                 results: vec![BurnInResult {
@@ -306,12 +302,15 @@ impl Server {
                 }],
             }),
             AgentCommand::WriteImage { order } => {
-                self.overwritten += u32::from(self.tenant_data);
+                // The same deployment may be tried again.
+                let other = self.tenant.is_some() && self.tenant != self.working_for;
+                self.overwritten += u32::from(other);
                 if self.entropy.chance(self.faults.write_fails_ppm) {
                     self.disk = Content::Half;
                     return Err((AgentFailureKind::Disk, "EIO on write"));
                 }
-                self.disk = Content::System { home: home_token(order) };
+                let deployed_in = self.working_for;
+                self.disk = Content::System { home: home_token(order), deployed_in };
                 let written = order.size;
                 let checksum = order.checksum.clone();
                 Ok(AgentFact::ImageWritten { disk: "nvme0n1".to_owned(), written, checksum })
@@ -328,7 +327,7 @@ impl Server {
         let residue = if self.faults.residue { Bytes(4096) } else { Bytes(0) };
         if !self.faults.residue {
             self.disk = Content::Clean;
-            self.tenant_data = false;
+            self.tenant = None;
         }
         AgentFact::Sanitised {
             disks: vec![SanitisedDisk {

@@ -1,0 +1,167 @@
+//! Decide, record, and only then tell. One thread owns the cell and the store: it
+//! takes what waits, decides it in order, commits all of it at once (group
+//! commit), and then answers, shows and wakes. Readers look at what is recorded,
+//! never at what is only decided.
+//!
+//! One process leads, by a lease in the store; others follow its events, serve
+//! reads, and take over when the lease runs out.
+
+mod published;
+mod writer;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use model::event::Event;
+use model::problem::{ErrorCode, Problem};
+use record::{Store, StoreError};
+use tokio::sync::{oneshot, watch};
+use world::Clock;
+
+use crate::cell::{Ask, Reply};
+use crate::nouns::Nouns;
+
+use published::Published;
+
+/// More asks than this at once are refused: each waits for a commit anyway.
+const WAITING_MAX: usize = 16_384;
+
+/// Opens the store, at the start and after a fault.
+pub type Opener = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
+
+/// How a leader is set up.
+pub struct LeaderSettings {
+    /// Who holds the lease: unique among processes.
+    pub holder: String,
+    /// The knobs of machines.
+    pub machine: Arc<machine::Settings>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Called after each commit with the number of transactions and changes in it.
+    pub committed: Box<dyn Fn(usize, usize) + Send>,
+}
+
+/// A handle on the thread that leads.
+#[derive(Clone)]
+pub struct Leader {
+    inbox: SyncSender<Waiting>,
+    shared: Arc<Shared>,
+}
+
+/// What everybody may look at.
+struct Shared {
+    published: RwLock<Published>,
+    changed: watch::Sender<u64>,
+    leads: AtomicBool,
+}
+
+/// An ask, and where its answer goes.
+struct Waiting {
+    ask: Ask,
+    answer: oneshot::Sender<Result<Answer, Problem>>,
+}
+
+/// An answer. What it says is recorded.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// What came of it.
+    pub reply: Reply,
+    /// The newest revision when it was given.
+    pub revision: u64,
+    /// The same answer as before, for the same idempotency key.
+    pub replayed: bool,
+}
+
+/// Ends the thread when it is dropped, after what is under way.
+pub struct Leading {
+    thread: Option<std::thread::JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Leader {
+    /// Opens the record and starts the thread. Fails when the record cannot be read.
+    pub fn start(
+        mut open: Opener,
+        settings: LeaderSettings,
+    ) -> Result<(Self, Leading), StoreError> {
+        let mut store = open()?;
+        let state = store.load()?;
+        let (inbox, waiting) = std::sync::mpsc::sync_channel(WAITING_MAX);
+        let published = Published::load(&state, store.as_mut())?;
+        let (changed, _) = watch::channel(published.revision());
+        let shared = Arc::new(Shared {
+            published: RwLock::new(published),
+            changed,
+            leads: AtomicBool::new(false),
+        });
+        let stop = Arc::new(AtomicBool::new(false));
+        let writer =
+            writer::Writer::new(open, store, waiting, shared.clone(), settings, stop.clone());
+        let thread = std::thread::Builder::new()
+            .name("leader".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| StoreError::Io(format!("no thread could be started: {error}")))?;
+        Ok((Self { inbox, shared }, Leading { thread: Some(thread), stop }))
+    }
+
+    /// Asks, and waits until the answer is recorded.
+    pub async fn ask(&self, ask: Ask) -> Result<Answer, Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.try_send(Waiting { ask, answer }).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                let detail = format!("{WAITING_MAX} requests wait already");
+                Problem::new(ErrorCode::TooManyRequests, detail)
+            }
+            TrySendError::Disconnected(_) => stopped(),
+        })?;
+        answered.await.unwrap_or_else(|_| Err(stopped()))
+    }
+
+    /// What is recorded. Keep the guard short, and never across an await.
+    pub fn read(&self) -> RwLockReadGuard<'_, Published> {
+        self.shared.published.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The newest revision.
+    pub fn revision(&self) -> u64 {
+        *self.shared.changed.borrow()
+    }
+
+    /// Tells of each newest revision.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// The events after a revision, at most `limit`; a problem when they are not
+    /// kept in memory any more.
+    pub fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, Problem> {
+        self.read().events(after, limit)
+    }
+
+    /// Whether this process leads.
+    pub fn leads(&self) -> bool {
+        self.shared.leads.load(Ordering::Acquire)
+    }
+}
+
+impl std::ops::Deref for Published {
+    type Target = Nouns;
+    fn deref(&self) -> &Nouns {
+        self.nouns()
+    }
+}
+
+fn stopped() -> Problem {
+    Problem::new(ErrorCode::Unavailable, "the control plane is stopping")
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            // The thread looks at `stop` at least once a second.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The tests, by area, after installing what they need.
+
+use anyhow::{Result, bail};
+
+use crate::run::{command, run, top};
+use crate::{packages, tidy};
+
+/// Components in Python that the tests drive.
+const PYTHON: &[&str] = &["sushy-tools", "redfish_service_validator", "virt-firmware"];
+
+/// Runs the tests of an area.
+pub fn test(arguments: &[String]) -> Result<()> {
+    let area = arguments.first().map_or("all", String::as_str);
+    let crates: &[&str] = match area {
+        "all" => &[],
+        "units" => &["model", "world", "machine", "record"],
+        "record" => &["record"],
+        "control" => &["control", "client", "cli"],
+        "machines" => &["machine", "bmc", "netboot", "attest", "deploy", "lab"],
+        other => bail!("there is no area {other}: all, units, record, control, machines"),
+    };
+    packages::ensure(packages::BUILD)?;
+    packages::ensure(packages::RACK)?;
+    packages::ensure(packages::TEST)?;
+    let python = packages::python(PYTHON)?;
+    if area == "all" {
+        lint()?;
+    }
+    let mut test = nextest_or_test();
+    if crates.is_empty() {
+        test.arg("--workspace");
+    }
+    for name in crates {
+        test.args(["-p", &format!("bedplate-{name}")]);
+    }
+    test.env("BEDPLATE_SUSHY_EMULATOR", python.join("bin/sushy-emulator"));
+    test.env("BEDPLATE_RF_VALIDATOR", python.join("bin/rf_service_validator"));
+    test.env("BEDPLATE_VIRT_FW_VARS", python.join("bin/virt-fw-vars"));
+    test.env("BEDPLATE_REDFISH_SCHEMA", schema()?);
+    run(test)
+}
+
+/// cargo nextest where it is installed, cargo test otherwise.
+fn nextest_or_test() -> std::process::Command {
+    let nextest = std::process::Command::new("cargo").args(["nextest", "--version"]).output();
+    match nextest {
+        Ok(output) if output.status.success() => {
+            command("cargo", &["nextest", "run", "--locked", "--no-fail-fast"])
+        }
+        _ => command("cargo", &["test", "--locked", "--no-fail-fast"]),
+    }
+}
+
+/// The CSDL files of Redfish, which the crate `nv-redfish-schema` carries.
+fn schema() -> Result<std::path::PathBuf> {
+    let metadata = crate::run::output(command(
+        "cargo",
+        &["metadata", "--format-version", "1", "--locked", "--all-features"],
+    ))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let schema = packages.iter().find(|package| package["name"] == "nv-redfish-schema");
+    let manifest = schema.and_then(|package| package["manifest_path"].as_str()).unwrap_or_default();
+    let folder = std::path::Path::new(manifest).parent().unwrap_or(std::path::Path::new(""));
+    Ok(folder.join("redfish-csdl/csdl"))
+}
+
+/// Everything that is checked without running it.
+pub fn lint() -> Result<()> {
+    run(command("cargo", &["fmt", "--all", "--check"]))?;
+    tidy::tidy()?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+    run(command("cargo", &clippy))?;
+    if !packages::has("cargo-deny") {
+        eprintln!("==> cargo-deny is missing; building it takes some minutes, once");
+        run(command("cargo", &["install", "--locked", "cargo-deny"]))?;
+    }
+    run(command("cargo", &["deny", "--locked", "check", "licenses", "bans", "sources"]))
+}
+
+/// Writes the OpenAPI document anew.
+pub fn openapi() -> Result<()> {
+    let text = crate::run::output(command(
+        "cargo",
+        &["run", "--quiet", "-p", "bedplate-control", "--example", "openapi"],
+    ))?;
+    std::fs::write(top().join("docs/openapi.json"), text)?;
+    eprintln!("docs/openapi.json is as the code says now");
+    Ok(())
+}
