@@ -129,7 +129,8 @@ impl Kept {
         }
         if self.file.is_none() {
             self.file = OpenOptions::new().create(true).append(true).open(log).ok();
-            self.written = self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
+            self.written =
+                self.file.as_ref().and_then(|f| f.metadata().ok()).map_or(0, |m| m.len());
         }
         if let Some(file) = &mut self.file {
             let _ = file.write_all(said);

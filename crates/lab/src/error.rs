@@ -28,7 +28,9 @@ pub enum LabError {
         packages: Vec<&'static str>,
     },
     /// A rack is up on this directory.
-    #[error("the rack in {dir} is already up (process {pid}); take it down with: bedplate lab down")]
+    #[error(
+        "the rack in {dir} is already up (process {pid}); take it down with: bedplate lab down"
+    )]
     AlreadyUp {
         /// The directory.
         dir: PathBuf,

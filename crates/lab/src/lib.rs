@@ -23,6 +23,7 @@ mod network;
 mod qemu;
 pub mod rack;
 mod remains;
+pub mod simulated;
 pub mod spec;
 mod tpm;
 pub mod uefi_vars;

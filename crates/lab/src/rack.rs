@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use model::Secret;
-use model::inventory::{Disk, Firmware as FirmwarePart, Inventory, MemoryModule, Nic, Processor, SystemParts, Tpm};
+use model::inventory::{
+    Disk, Firmware as FirmwarePart, Inventory, MemoryModule, Nic, Processor, SystemParts, Tpm,
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use world::network::Namespace;
-use world::process::ProcessId;
 
 use crate::bmc::{Bmc, BmcSpec, Faults};
 use crate::console::Console;
@@ -98,31 +99,50 @@ impl Rack {
         let sockets = socket_dir()?;
         progress("finding out whether KVM boots firmware here");
         let accelerator = qemu::choose(spec.accel, &spec.dir, &sockets, &firmware).await?;
-        progress(&format!("laying the wire: namespace {}", spec.network.namespace));
-        let namespace = network::build(&spec.network, spec.machines.len()).await?;
-        let built = Self::fill(&spec, firmware, trust, accelerator, &sockets, namespace, &progress);
-        match built.await {
-            Ok(rack) => Ok(rack),
-            Err(error) => {
-                let _ = network::remove(&spec.network.namespace).await;
-                let _ = fs::remove_dir_all(&sockets);
-                Err(error)
-            }
+        let record = Record::new(&spec, &sockets)?;
+        let built = Self::build(&spec, record, firmware, trust, accelerator, &progress).await;
+        if built.is_err() {
+            let _ = fs::remove_dir_all(&sockets);
+            Record::remove(&spec.dir);
         }
+        built
+    }
+
+    async fn build(
+        spec: &RackSpec,
+        record: Record,
+        firmware: Firmware,
+        trust: Option<Vec<u8>>,
+        accelerator: Accelerator,
+        progress: &(impl Fn(&str) + Send + Sync),
+    ) -> Result<Self, LabError> {
+        progress(&format!("laying the wire: namespace {}", spec.network.namespace));
+        if network::exists(&spec.network.namespace) {
+            return Err(LabError::NamespaceTaken { name: spec.network.namespace.clone() });
+        }
+        // Written down before it is made: whoever is killed in between leaves a trace.
+        record.write(&spec.dir)?;
+        let namespace = network::build(&spec.network, spec.machines.len()).await?;
+        let filled =
+            Self::fill(spec, record, firmware, trust, accelerator, namespace, progress).await;
+        if filled.is_err() {
+            let _ = network::remove(&spec.network.namespace).await;
+        }
+        filled
     }
 
     async fn fill(
         spec: &RackSpec,
+        mut record: Record,
         firmware: Firmware,
         trust: Option<Vec<u8>>,
         accelerator: Accelerator,
-        sockets: &Path,
         namespace: Namespace,
         progress: &(impl Fn(&str) + Send + Sync),
     ) -> Result<Self, LabError> {
         let keeper = Keeper::start(Some(&namespace))?;
         let authority = TpmAuthority::new(spec.dir.join("tpm-authority"))?;
-        let sockets = sockets.to_owned();
+        let sockets = record.sockets.clone();
         let site =
             Site { spec, firmware, trust, accelerator, authority, sockets, keeper, namespace };
         let mut units = Vec::new();
@@ -130,15 +150,7 @@ impl Rack {
             progress(&format!("putting {} into the rack", machine.name));
             units.push(site.unit(index, machine).await?);
         }
-        let owner = ProcessId::of(std::process::id())
-            .ok_or_else(|| LabError::State("/proc does not know this process".into()))?;
-        let record = Record {
-            name: spec.name.clone(),
-            owner,
-            network: spec.network.clone(),
-            sockets: site.sockets.clone(),
-            machines: units.iter().map(|unit| unit.told.clone()).collect(),
-        };
+        record.machines = units.iter().map(|unit| unit.told.clone()).collect();
         record.write(&spec.dir)?;
         let Site { authority, sockets, .. } = site;
         let (spec, down) = (spec.clone(), Mutex::new(false));

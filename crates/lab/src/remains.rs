@@ -11,7 +11,7 @@ use world::process::ProcessId;
 use crate::error::{LabError, file};
 use crate::network;
 use crate::rack::LabMachine;
-use crate::spec::NetworkSpec;
+use crate::spec::{NetworkSpec, RackSpec};
 
 /// A rack gets this long to come down when it is asked to.
 const DOWN_LIMIT: Duration = Duration::from_secs(20);
@@ -28,6 +28,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// The record of a rack that is coming up: its machines are not known yet.
+    pub(crate) fn new(spec: &RackSpec, sockets: &Path) -> Result<Self, LabError> {
+        let owner = ProcessId::of(std::process::id())
+            .ok_or_else(|| LabError::State("/proc does not know this process".into()))?;
+        let (name, network) = (spec.name.clone(), spec.network.clone());
+        Ok(Self { name, owner, network, sockets: sockets.to_owned(), machines: Vec::new() })
+    }
+
     fn path(dir: &Path) -> PathBuf {
         dir.join("rack.json")
     }

@@ -87,9 +87,21 @@ pub(crate) async fn manufacture(
     let (state, log) = (dir.display().to_string(), dir.join("setup.log").display().to_string());
     let configuration = authority.configuration().display().to_string();
     let arguments = [
-        "--tpm2", "--tpmstate", &state, "--createek", "--create-ek-cert", "--create-platform-cert",
-        "--lock-nvram", "--pcr-banks", "sha256", "--config", &configuration, "--vmid", name,
-        "--logfile", &log,
+        "--tpm2",
+        "--tpmstate",
+        &state,
+        "--createek",
+        "--create-ek-cert",
+        "--create-platform-cert",
+        "--lock-nvram",
+        "--pcr-banks",
+        "sha256",
+        "--config",
+        &configuration,
+        "--vmid",
+        name,
+        "--logfile",
+        &log,
     ];
     process::run("swtpm_setup", arguments, SETUP_LIMIT).await?;
     fs::write(&done, "").map_err(file(&done))
@@ -122,7 +134,10 @@ pub(crate) async fn start(
         }
         if let Ok(Some(status)) = child.try_wait() {
             let said = fs::read_to_string(&log).unwrap_or_default();
-            return Err(LabError::State(format!("swtpm ended at once ({status}): {}", said.trim())));
+            return Err(LabError::State(format!(
+                "swtpm ended at once ({status}): {}",
+                said.trim()
+            )));
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -132,7 +132,9 @@ pub(super) async fn post(
     wish: &Value,
 ) -> Result<Response<Body>, Refusal> {
     match path {
-        "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset" => service.reset(&wish["ResetType"])?,
+        "/redfish/v1/Systems/1/Actions/ComputerSystem.Reset" => {
+            service.reset(&wish["ResetType"])?
+        }
         "/redfish/v1/Managers/1/Actions/Manager.Reset" => match wish["ResetType"].as_str() {
             None | Some("ForceRestart" | "GracefulRestart") => service.restart(),
             Some(_) => return Err(Refusal::bad_value("ResetType", &wish["ResetType"])),

@@ -62,7 +62,11 @@ fn parameters(wish: &Value) -> Result<&str, Refusal> {
         Refusal::new(StatusCode::BAD_REQUEST, "ActionParameterMissing", message)
     })?;
     let scheme = image.starts_with("http://") || image.starts_with("https://");
-    if scheme && image.len() <= 4096 { Ok(image) } else { Err(Refusal::bad_value("Image", &wish["Image"])) }
+    if scheme && image.len() <= 4096 {
+        Ok(image)
+    } else {
+        Err(Refusal::bad_value("Image", &wish["Image"]))
+    }
 }
 
 impl Service {
@@ -103,7 +107,8 @@ impl Service {
     async fn fetch(&self, image: &str, to: &Path) -> Result<(), String> {
         let url = reqwest::Url::parse(image).map_err(|error| error.to_string())?;
         let host = url.host_str().and_then(|host| host.parse::<Ipv4Addr>().ok());
-        let inside = self.spec.wire.as_ref().filter(|(wire, _)| host.is_some_and(|h| wire.contains(h)));
+        let inside =
+            self.spec.wire.as_ref().filter(|(wire, _)| host.is_some_and(|h| wire.contains(h)));
         let to = to.to_owned();
         let Some((_, namespace)) = inside.cloned() else { return download(url, to).await };
         let fetched = tokio::task::spawn_blocking(move || {

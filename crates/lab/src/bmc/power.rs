@@ -127,7 +127,8 @@ impl Service {
 
     /// Accepts a reset; it is carried out after the answer has left, as BMCs do.
     pub(super) fn reset(self: &Arc<Self>, kind: &Value) -> Result<(), Refusal> {
-        let kind = pick(&RESETS, kind.as_str()).ok_or_else(|| Refusal::bad_value("ResetType", kind))?;
+        let kind =
+            pick(&RESETS, kind.as_str()).ok_or_else(|| Refusal::bad_value("ResetType", kind))?;
         if self.faults.has(Fault::PowerLies) {
             return Ok(());
         }

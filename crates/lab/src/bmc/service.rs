@@ -84,7 +84,9 @@ impl Service {
                 Err(RecvError::Closed) => return,
             };
             let what = match event {
-                HardwareEvent::Power(power) => Happening::PowerChanged(tree::power_word(power).into()),
+                HardwareEvent::Power(power) => {
+                    Happening::PowerChanged(tree::power_word(power).into())
+                }
                 HardwareEvent::Stage(stage) => Happening::BootProgressed(stage.name().into()),
                 HardwareEvent::Restarted => {
                     if self.switch.wishes() {
@@ -168,7 +170,8 @@ impl Service {
     /// Lets in whoever has a session's token or the password.
     fn admit(&self, request: &Request<Body>) -> Result<(), Refusal> {
         let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let token = header("X-Auth-Token").is_some_and(|token| self.sessions.admit(token).is_some());
+        let token =
+            header("X-Auth-Token").is_some_and(|token| self.sessions.admit(token).is_some());
         let basic = || header(AUTHORIZATION.as_str()).is_some_and(|h| self.account.admits_basic(h));
         if token || basic() { Ok(()) } else { Err(Refusal::unauthorised()) }
     }
@@ -194,7 +197,8 @@ impl Service {
             let wanted = wanted.to_str().unwrap_or_default();
             let current = tree::read(self, path).map(|value| reply::etag(&value));
             if !current.is_some_and(|etag| reply::names(wanted, &etag)) {
-                let message = "The ETag supplied did not match the ETag required to change this resource.";
+                let message =
+                    "The ETag supplied did not match the ETag required to change this resource.";
                 let status = StatusCode::PRECONDITION_FAILED;
                 return Err(Refusal::new(status, "PreconditionFailed", message));
             }
@@ -228,7 +232,8 @@ async fn read_json(request: Request<Body>) -> Result<Value, Refusal> {
     if bytes.is_empty() {
         return Ok(json!({}));
     }
-    let value: Value = serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
+    let value: Value =
+        serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
     if value.is_object() { Ok(value) } else { Err(malformed("The body is not an object.".into())) }
 }
 

@@ -78,7 +78,10 @@ impl Plan {
         }
         if let Some(media) = media {
             line.add("-blockdev", raw_node("media", media, true));
-            line.add("-device", format!("usb-storage,id=media,drive=media,port={PORT_MEDIA},bus=usb.0"));
+            line.add(
+                "-device",
+                format!("usb-storage,id=media,drive=media,port={PORT_MEDIA},bus=usb.0"),
+            );
         }
         line.0
     }
@@ -110,7 +113,10 @@ impl Plan {
         line.add("-smbios", format!("type=1,{board},uuid={uuid},sku=lab,family=Lab"));
         line.add("-smbios", format!("type=2,{board}"));
         line.add("-smbios", format!("type=3,manufacturer=Bedplate,version=1,serial={serial}"));
-        line.add("-smbios", "type=4,sock_pfx=CPU,manufacturer=Bedplate,version=Lab virtual processor");
+        line.add(
+            "-smbios",
+            "type=4,sock_pfx=CPU,manufacturer=Bedplate,version=Lab virtual processor",
+        );
         let memory = format!("loc_pfx=DIMM,bank=BANK 0,manufacturer=Bedplate,serial={serial}-M");
         line.add("-smbios", format!("type=17,{memory},part=LAB-DIMM"));
     }

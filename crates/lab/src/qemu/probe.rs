@@ -97,7 +97,9 @@ async fn boots(dir: &Path, sockets: &Path, firmware: &Firmware) -> Result<bool, 
         Err(_) => false,
         Ok(()) => {
             let far = seen.wait_for(|view| {
-                use BootStage::{OSBootStarted, SetupEntered, SystemHardwareInitializationComplete};
+                use BootStage::{
+                    OSBootStarted, SetupEntered, SystemHardwareInitializationComplete,
+                };
                 let on = view.power == model::bmc::PowerState::On;
                 let stages = [SystemHardwareInitializationComplete, SetupEntered, OSBootStarted];
                 !on || stages.contains(&view.stage)

@@ -9,7 +9,9 @@ use crate::hardware::BootStage;
 const LINE_MAX: usize = 1024;
 
 /// What is looked for, and what it means.
-const SIGNS: [(&str, BootStage); 7] = [
+const SIGNS: [(&str, BootStage); 9] = [
+    (">>Start HTTP Boot", BootStage::SystemHardwareInitializationComplete),
+    (">>Start PXE", BootStage::SystemHardwareInitializationComplete),
     ("BdsDxe: loading ", BootStage::SystemHardwareInitializationComplete),
     ("BdsDxe: No bootable option", BootStage::SetupEntered),
     ("Standard English", BootStage::SetupEntered),
@@ -58,7 +60,10 @@ mod tests {
         assert_eq!(watcher.feed(b"BdsDxe: loa"), None);
         let loading = Some(BootStage::SystemHardwareInitializationComplete);
         assert_eq!(watcher.feed(b"ding Boot0001 \"UEFI"), loading);
-        assert_eq!(watcher.feed(b" disk\"\r\nBdsDxe: starting Boot0001"), Some(BootStage::OSBootStarted));
+        assert_eq!(
+            watcher.feed(b" disk\"\r\nBdsDxe: starting Boot0001"),
+            Some(BootStage::OSBootStarted)
+        );
         let kernel = b"\r\n[    0.000000] Linux version 6.1.0";
         assert_eq!(watcher.feed(kernel), Some(BootStage::OSRunning));
     }

@@ -74,7 +74,8 @@ impl Run {
             Err(_) => return Err(failed("it did not dial its sockets in time.".into())),
         };
         let process = process.ok_or_else(|| failed("it ended at once.".into()))?;
-        let records = record(plan, &[("qemu", Some(process)), ("swtpm", tpm.id().and_then(ProcessId::of))])?;
+        let records =
+            record(plan, &[("qemu", Some(process)), ("swtpm", tpm.id().and_then(ProcessId::of))])?;
         let (end, ended) = watch::channel(false);
         tokio::spawn(forward(wire, console.connect(), said.clone()));
         tokio::spawn(watch_over(child, tpm, records, events, said, end));

@@ -94,7 +94,9 @@ impl BootOption {
     pub fn to_bytes(&self) -> Vec<u8> {
         let path = self.path.bytes();
         let mut bytes = ACTIVE.to_le_bytes().to_vec();
-        bytes.extend(u16::try_from(path.len()).expect("a path is shorter than 64 KiB").to_le_bytes());
+        bytes.extend(
+            u16::try_from(path.len()).expect("a path is shorter than 64 KiB").to_le_bytes(),
+        );
         bytes.extend(ucs2::encode(&self.title));
         bytes.extend(path);
         bytes

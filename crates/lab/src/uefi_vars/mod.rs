@@ -22,7 +22,8 @@ pub use store::{Store, StoreError, Variable};
 pub type Guid = [u8; 16];
 
 /// `EFI_GLOBAL_VARIABLE`: `Boot####`, `BootNext`, `PK`, `KEK`, …
-pub const GLOBAL: Guid = guid(0x8be4df61, 0x93ca, 0x11d2, [0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c]);
+pub const GLOBAL: Guid =
+    guid(0x8be4df61, 0x93ca, 0x11d2, [0xaa, 0x0d, 0x00, 0xe0, 0x98, 0x03, 0x2b, 0x8c]);
 /// `EFI_IMAGE_SECURITY_DATABASE_GUID`: `db`, `dbx`.
 pub const SECURITY_DATABASE: Guid =
     guid(0xd719b2cb, 0x3d3a, 0x4596, [0xa3, 0xbc, 0xda, 0xd0, 0x0e, 0x67, 0x65, 0x6f]);
@@ -42,7 +43,5 @@ pub const AUTHENTICATED: u32 = 0x27;
 
 pub(crate) const fn guid(a: u32, b: u16, c: u16, d: [u8; 8]) -> Guid {
     let (a, b, c) = (a.to_le_bytes(), b.to_le_bytes(), c.to_le_bytes());
-    [
-        a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7],
-    ]
+    [a[0], a[1], a[2], a[3], b[0], b[1], c[0], c[1], d[0], d[1], d[2], d[3], d[4], d[5], d[6], d[7]]
 }

@@ -2,14 +2,16 @@
 //! (UEFI 2.10 section 32.4.1).
 
 use super::{
-    AUTHENTICATED, BOOT_ONLY, CUSTOM_MODE, GLOBAL, Guid, SECURE_BOOT_ENABLE, SECURITY_DATABASE, Store,
-    guid,
+    AUTHENTICATED, BOOT_ONLY, CUSTOM_MODE, GLOBAL, Guid, SECURE_BOOT_ENABLE, SECURITY_DATABASE,
+    Store, guid,
 };
 
 /// `EFI_CERT_X509_GUID`.
-const X509: Guid = guid(0xa5c059a1, 0x94e4, 0x4aa7, [0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]);
+const X509: Guid =
+    guid(0xa5c059a1, 0x94e4, 0x4aa7, [0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72]);
 /// Who owns the keys that we add; made up once, and ours.
-const OWNER: Guid = guid(0x6c9b1e52, 0x0a41, 0x4d2e, [0x8f, 0x37, 0x5b, 0xd0, 0x71, 0xa4, 0xc6, 0x19]);
+const OWNER: Guid =
+    guid(0x6c9b1e52, 0x0a41, 0x4d2e, [0x8f, 0x37, 0x5b, 0xd0, 0x71, 0xa4, 0xc6, 0x19]);
 /// `sizeof (EFI_SIGNATURE_LIST)`.
 const LIST_HEADER: usize = 28;
 

@@ -7,7 +7,8 @@ use super::ucs2;
 use super::{Guid, guid};
 
 /// `EFI_SYSTEM_NV_DATA_FV_GUID`.
-const VOLUME: Guid = guid(0xfff12b8d, 0x7696, 0x4c8b, [0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50]);
+const VOLUME: Guid =
+    guid(0xfff12b8d, 0x7696, 0x4c8b, [0xa9, 0x85, 0x27, 0x47, 0x07, 0x5b, 0x4f, 0x50]);
 /// `EFI_AUTHENTICATED_VARIABLE_GUID`.
 const AUTHENTICATED_STORE: Guid =
     guid(0xaaf32c78, 0x947b, 0x439a, [0xa1, 0x80, 0x2e, 0x14, 0x4e, 0xc3, 0x77, 0x92]);
@@ -119,7 +120,8 @@ impl Store {
 
     /// Sets a variable; one that exists keeps its time and counts.
     pub fn set(&mut self, name: &str, vendor: Guid, attributes: u32, data: Vec<u8>) {
-        if let Some(old) = self.variables.iter_mut().find(|v| v.name == name && v.vendor == vendor) {
+        if let Some(old) = self.variables.iter_mut().find(|v| v.name == name && v.vendor == vendor)
+        {
             old.attributes = attributes;
             old.data = data;
             return;

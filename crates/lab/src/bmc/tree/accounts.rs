@@ -12,12 +12,17 @@ const ACCOUNTS: &str = "/redfish/v1/AccountService";
 pub(super) fn sessions(service: &Service, rest: &[&str]) -> Option<Value> {
     let path = format!("{SESSIONS}/Sessions");
     match rest {
-        [] => Some(with("SessionService", SESSIONS, "Sessions", json!({
-            "ServiceEnabled": true,
-            "SessionTimeout": service.sessions.timeout().as_secs(),
-            "Sessions": link(&path),
-            "Status": well(),
-        }))),
+        [] => Some(with(
+            "SessionService",
+            SESSIONS,
+            "Sessions",
+            json!({
+                "ServiceEnabled": true,
+                "SessionTimeout": service.sessions.timeout().as_secs(),
+                "Sessions": link(&path),
+                "Status": well(),
+            }),
+        )),
         ["Sessions"] => {
             Some(collection("SessionCollection", &path, "Sessions", service.sessions.ids()))
         }
@@ -33,35 +38,46 @@ pub(super) fn sessions(service: &Service, rest: &[&str]) -> Option<Value> {
 pub(super) fn accounts(service: &Service, rest: &[&str]) -> Option<Value> {
     let (accounts, roles) = (format!("{ACCOUNTS}/Accounts"), format!("{ACCOUNTS}/Roles"));
     match rest {
-        [] => Some(with("AccountService", ACCOUNTS, "Accounts", json!({
-            "ServiceEnabled": true,
-            "MinPasswordLength": PASSWORD_LENGTHS.start(),
-            "MaxPasswordLength": PASSWORD_LENGTHS.end(),
-            "Accounts": link(&accounts),
-            "Roles": link(&roles),
-            "Status": well(),
-        }))),
-        ["Accounts"] => {
-            Some(collection("ManagerAccountCollection", &accounts, "Accounts", ["1"]))
-        }
-        ["Accounts", "1"] => Some(with("ManagerAccount", &format!("{accounts}/1"), "Account", json!({
-            "UserName": service.account.username(),
-            "Password": null,
-            "RoleId": "Administrator",
-            "AccountTypes": ["Redfish"],
-            "Enabled": true,
-            "Locked": false,
-            "Links": {"Role": link(&format!("{roles}/Administrator"))},
-        }))),
+        [] => Some(with(
+            "AccountService",
+            ACCOUNTS,
+            "Accounts",
+            json!({
+                "ServiceEnabled": true,
+                "MinPasswordLength": PASSWORD_LENGTHS.start(),
+                "MaxPasswordLength": PASSWORD_LENGTHS.end(),
+                "Accounts": link(&accounts),
+                "Roles": link(&roles),
+                "Status": well(),
+            }),
+        )),
+        ["Accounts"] => Some(collection("ManagerAccountCollection", &accounts, "Accounts", ["1"])),
+        ["Accounts", "1"] => Some(with(
+            "ManagerAccount",
+            &format!("{accounts}/1"),
+            "Account",
+            json!({
+                "UserName": service.account.username(),
+                "Password": null,
+                "RoleId": "Administrator",
+                "AccountTypes": ["Redfish"],
+                "Enabled": true,
+                "Locked": false,
+                "Links": {"Role": link(&format!("{roles}/Administrator"))},
+            }),
+        )),
         ["Roles"] => Some(collection("RoleCollection", &roles, "Roles", ["Administrator"])),
-        ["Roles", "Administrator"] => {
-            Some(with("Role", &format!("{roles}/Administrator"), "Administrator", json!({
+        ["Roles", "Administrator"] => Some(with(
+            "Role",
+            &format!("{roles}/Administrator"),
+            "Administrator",
+            json!({
                 "RoleId": "Administrator",
                 "IsPredefined": true,
                 "AssignedPrivileges":
                     ["Login", "ConfigureManager", "ConfigureUsers", "ConfigureSelf", "ConfigureComponents"],
-            })))
-        }
+            }),
+        )),
         _ => None,
     }
 }

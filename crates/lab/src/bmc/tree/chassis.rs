@@ -49,21 +49,26 @@ pub(super) fn read(service: &Service, rest: &[&str]) -> Option<Value> {
 
 fn chassis(service: &Service) -> Value {
     let system = &service.hardware.parts().system;
-    with("Chassis", PATH, "Chassis", json!({
-        "ChassisType": "RackMount",
-        "Manufacturer": system.manufacturer,
-        "Model": system.product,
-        "SerialNumber": system.serial,
-        "PowerState": power_word(service.power()),
-        "Status": well(),
-        "Sensors": link(&format!("{PATH}/Sensors")),
-        "Thermal": link(&format!("{PATH}/Thermal")),
-        "Power": link(&format!("{PATH}/Power")),
-        "Links": {
-            "ComputerSystems": [link("/redfish/v1/Systems/1")],
-            "ManagedBy": [link("/redfish/v1/Managers/1")],
-        },
-    }))
+    with(
+        "Chassis",
+        PATH,
+        "Chassis",
+        json!({
+            "ChassisType": "RackMount",
+            "Manufacturer": system.manufacturer,
+            "Model": system.product,
+            "SerialNumber": system.serial,
+            "PowerState": power_word(service.power()),
+            "Status": well(),
+            "Sensors": link(&format!("{PATH}/Sensors")),
+            "Thermal": link(&format!("{PATH}/Thermal")),
+            "Power": link(&format!("{PATH}/Power")),
+            "Links": {
+                "ComputerSystems": [link("/redfish/v1/Systems/1")],
+                "ManagedBy": [link("/redfish/v1/Managers/1")],
+            },
+        }),
+    )
 }
 
 fn sensor(service: &Service, id: &str) -> Option<Value> {
@@ -74,53 +79,68 @@ fn sensor(service: &Service, id: &str) -> Option<Value> {
         "PowerIn" => ("Power drawn", "Power", "W", now.watts),
         _ => return None,
     };
-    Some(with("Sensor", &format!("{PATH}/Sensors/{id}"), title, json!({
-        "ReadingType": kind,
-        "Reading": reading,
-        "ReadingUnits": units,
-        "Status": well(),
-    })))
+    Some(with(
+        "Sensor",
+        &format!("{PATH}/Sensors/{id}"),
+        title,
+        json!({
+            "ReadingType": kind,
+            "Reading": reading,
+            "ReadingUnits": units,
+            "Status": well(),
+        }),
+    ))
 }
 
 fn thermal(service: &Service) -> Value {
     let now = measure(service);
     let path = format!("{PATH}/Thermal");
-    with("Thermal", &path, "Thermal", json!({
-        "Temperatures@odata.count": 1,
-        "Temperatures": [{
-            "@odata.id": format!("{path}#/Temperatures/0"),
-            "MemberId": "0",
-            "Name": "Processor temperature",
-            "PhysicalContext": "CPU",
-            "ReadingCelsius": now.celsius,
-            "UpperThresholdCritical": 95.0,
-            "Status": well(),
-        }],
-        "Fans@odata.count": 1,
-        "Fans": [{
-            "@odata.id": format!("{path}#/Fans/0"),
-            "MemberId": "0",
-            "Name": "Fan",
-            "Reading": now.rpm as i64,
-            "ReadingUnits": "RPM",
-            "Status": well(),
-        }],
-    }))
+    with(
+        "Thermal",
+        &path,
+        "Thermal",
+        json!({
+            "Temperatures@odata.count": 1,
+            "Temperatures": [{
+                "@odata.id": format!("{path}#/Temperatures/0"),
+                "MemberId": "0",
+                "Name": "Processor temperature",
+                "PhysicalContext": "CPU",
+                "ReadingCelsius": now.celsius,
+                "UpperThresholdCritical": 95.0,
+                "Status": well(),
+            }],
+            "Fans@odata.count": 1,
+            "Fans": [{
+                "@odata.id": format!("{path}#/Fans/0"),
+                "MemberId": "0",
+                "Name": "Fan",
+                "Reading": now.rpm as i64,
+                "ReadingUnits": "RPM",
+                "Status": well(),
+            }],
+        }),
+    )
 }
 
 fn power(service: &Service) -> Value {
     let path = format!("{PATH}/Power");
-    with("Power", &path, "Power", json!({
-        "PowerControl@odata.count": 1,
-        "PowerControl": [{
-            "@odata.id": format!("{path}#/PowerControl/0"),
-            "MemberId": "0",
-            "Name": "Power drawn",
-            "PowerConsumedWatts": measure(service).watts,
-            "PowerCapacityWatts": 500.0,
-            "Status": well(),
-        }],
-    }))
+    with(
+        "Power",
+        &path,
+        "Power",
+        json!({
+            "PowerControl@odata.count": 1,
+            "PowerControl": [{
+                "@odata.id": format!("{path}#/PowerControl/0"),
+                "MemberId": "0",
+                "Name": "Power drawn",
+                "PowerConsumedWatts": measure(service).watts,
+                "PowerCapacityWatts": 500.0,
+                "Status": well(),
+            }],
+        }),
+    )
 }
 
 fn measure(service: &Service) -> Readings {

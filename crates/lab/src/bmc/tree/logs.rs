@@ -23,19 +23,24 @@ pub(super) fn read(service: &Service, rest: &[&str]) -> Option<Value> {
 
 fn log(service: &Service) -> Value {
     let path = format!("{PATH}/Sel");
-    with("LogService", &path, "System event log", json!({
-        "ServiceEnabled": true,
-        "LogEntryType": "Event",
-        "MaxNumberOfRecords": 512,
-        "OverWritePolicy": "WrapsWhenFull",
-        "DateTime": service.now().to_string(),
-        "DateTimeLocalOffset": "+00:00",
-        "Entries": link(&format!("{path}/Entries")),
-        "Status": well(),
-        "Actions": {"#LogService.ClearLog": {
-            "target": format!("{path}/Actions/LogService.ClearLog"),
-        }},
-    }))
+    with(
+        "LogService",
+        &path,
+        "System event log",
+        json!({
+            "ServiceEnabled": true,
+            "LogEntryType": "Event",
+            "MaxNumberOfRecords": 512,
+            "OverWritePolicy": "WrapsWhenFull",
+            "DateTime": service.now().to_string(),
+            "DateTimeLocalOffset": "+00:00",
+            "Entries": link(&format!("{path}/Entries")),
+            "Status": well(),
+            "Actions": {"#LogService.ClearLog": {
+                "target": format!("{path}/Actions/LogService.ClearLog"),
+            }},
+        }),
+    )
 }
 
 /// Log collections carry their entries (DSP0266 section 9.9), newest first.
@@ -52,13 +57,18 @@ fn entries(service: &Service) -> Value {
 
 fn entry(entry: &Entry) -> Value {
     let (key, argument) = entry.what.message();
-    with("LogEntry", &format!("{PATH}/Sel/Entries/{}", entry.id), "Event", json!({
-        "EntryType": "Event",
-        "Created": entry.at.to_string(),
-        "Severity": "OK",
-        "MessageId": format!("{}.{key}", registry::REGISTRY),
-        "Message": entry.what.text(),
-        "MessageArgs": argument.into_iter().collect::<Vec<_>>(),
-        "Links": {"OriginOfCondition": link(entry.what.origin())},
-    }))
+    with(
+        "LogEntry",
+        &format!("{PATH}/Sel/Entries/{}", entry.id),
+        "Event",
+        json!({
+            "EntryType": "Event",
+            "Created": entry.at.to_string(),
+            "Severity": "OK",
+            "MessageId": format!("{}.{key}", registry::REGISTRY),
+            "Message": entry.what.text(),
+            "MessageArgs": argument.into_iter().collect::<Vec<_>>(),
+            "Links": {"OriginOfCondition": link(entry.what.origin())},
+        }),
+    )
 }

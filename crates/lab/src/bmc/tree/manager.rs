@@ -29,77 +29,97 @@ pub(super) fn read(service: &Service, rest: &[&str]) -> Option<Value> {
 
 fn manager(service: &Service) -> Value {
     let below = |name: &str| link(&format!("{PATH}/{name}"));
-    with("Manager", PATH, "BMC", json!({
-        "ManagerType": "BMC",
-        "Manufacturer": "Bedplate",
-        "Model": "Lab BMC",
-        "FirmwareVersion": env!("CARGO_PKG_VERSION"),
-        "UUID": service.uuid,
-        "ServiceEntryPointUUID": service.uuid,
-        "DateTime": service.now().to_string(),
-        "DateTimeLocalOffset": "+00:00",
-        "PowerState": "On",
-        "Status": well(),
-        "VirtualMedia": below("VirtualMedia"),
-        "EthernetInterfaces": below("EthernetInterfaces"),
-        "NetworkProtocol": below("NetworkProtocol"),
-        "Links": {
-            "ManagerForServers": [link("/redfish/v1/Systems/1")],
-            "ManagerForChassis": [link("/redfish/v1/Chassis/1")],
-            "ManagerInChassis": link("/redfish/v1/Chassis/1"),
-        },
-        "Actions": {"#Manager.Reset": {
-            "target": format!("{PATH}/Actions/Manager.Reset"),
-            "ResetType@Redfish.AllowableValues": ["ForceRestart", "GracefulRestart"],
-        }},
-    }))
+    with(
+        "Manager",
+        PATH,
+        "BMC",
+        json!({
+            "ManagerType": "BMC",
+            "Manufacturer": "Bedplate",
+            "Model": "Lab BMC",
+            "FirmwareVersion": env!("CARGO_PKG_VERSION"),
+            "UUID": service.uuid,
+            "ServiceEntryPointUUID": service.uuid,
+            "DateTime": service.now().to_string(),
+            "DateTimeLocalOffset": "+00:00",
+            "PowerState": "On",
+            "Status": well(),
+            "VirtualMedia": below("VirtualMedia"),
+            "EthernetInterfaces": below("EthernetInterfaces"),
+            "NetworkProtocol": below("NetworkProtocol"),
+            "Links": {
+                "ManagerForServers": [link("/redfish/v1/Systems/1")],
+                "ManagerForChassis": [link("/redfish/v1/Chassis/1")],
+                "ManagerInChassis": link("/redfish/v1/Chassis/1"),
+            },
+            "Actions": {"#Manager.Reset": {
+                "target": format!("{PATH}/Actions/Manager.Reset"),
+                "ResetType@Redfish.AllowableValues": ["ForceRestart", "GracefulRestart"],
+            }},
+        }),
+    )
 }
 
 fn drive(service: &Service) -> Value {
     let path = format!("{PATH}/VirtualMedia/Cd");
     let image = service.media.image();
     let name = image.as_deref().map(|image| image.rsplit('/').next().unwrap_or_default());
-    with("VirtualMedia", &path, "Virtual drive", json!({
-        "MediaTypes": ["CD", "USBStick"],
-        "Image": image,
-        "ImageName": name,
-        "Inserted": image.is_some(),
-        "WriteProtected": true,
-        "VerifyCertificate": false,
-        "ConnectedVia": if image.is_some() { "URI" } else { "NotConnected" },
-        "TransferMethod": "Upload",
-        "Actions": {
-            "#VirtualMedia.InsertMedia": {
-                "target": format!("{path}/Actions/VirtualMedia.InsertMedia"),
+    with(
+        "VirtualMedia",
+        &path,
+        "Virtual drive",
+        json!({
+            "MediaTypes": ["CD", "USBStick"],
+            "Image": image,
+            "ImageName": name,
+            "Inserted": image.is_some(),
+            "WriteProtected": true,
+            "VerifyCertificate": false,
+            "ConnectedVia": if image.is_some() { "URI" } else { "NotConnected" },
+            "TransferMethod": "Upload",
+            "Actions": {
+                "#VirtualMedia.InsertMedia": {
+                    "target": format!("{path}/Actions/VirtualMedia.InsertMedia"),
+                },
+                "#VirtualMedia.EjectMedia": {
+                    "target": format!("{path}/Actions/VirtualMedia.EjectMedia"),
+                },
             },
-            "#VirtualMedia.EjectMedia": {
-                "target": format!("{path}/Actions/VirtualMedia.EjectMedia"),
-            },
-        },
-    }))
+        }),
+    )
 }
 
 fn interface(service: &Service) -> Value {
     let path = format!("{PATH}/EthernetInterfaces/1");
     let address = service.spec.listen.ip().to_string();
-    with("EthernetInterface", &path, "Management interface", json!({
-        "InterfaceEnabled": true,
-        "LinkStatus": "LinkUp",
-        "IPv4Addresses": [{
-            "Address": address,
-            "SubnetMask": "255.0.0.0",
-            "Gateway": "0.0.0.0",
-            "AddressOrigin": "Static",
-        }],
-        "Status": well(),
-    }))
+    with(
+        "EthernetInterface",
+        &path,
+        "Management interface",
+        json!({
+            "InterfaceEnabled": true,
+            "LinkStatus": "LinkUp",
+            "IPv4Addresses": [{
+                "Address": address,
+                "SubnetMask": "255.0.0.0",
+                "Gateway": "0.0.0.0",
+                "AddressOrigin": "Static",
+            }],
+            "Status": well(),
+        }),
+    )
 }
 
 fn protocols(service: &Service) -> Value {
-    with("ManagerNetworkProtocol", &format!("{PATH}/NetworkProtocol"), "Protocols", json!({
-        "HostName": service.spec.name,
-        "HTTPS": {"ProtocolEnabled": true, "Port": service.port()},
-        "HTTP": {"ProtocolEnabled": false, "Port": null},
-        "Status": well(),
-    }))
+    with(
+        "ManagerNetworkProtocol",
+        &format!("{PATH}/NetworkProtocol"),
+        "Protocols",
+        json!({
+            "HostName": service.spec.name,
+            "HTTPS": {"ProtocolEnabled": true, "Port": service.port()},
+            "HTTP": {"ProtocolEnabled": false, "Port": null},
+            "Status": well(),
+        }),
+    )
 }

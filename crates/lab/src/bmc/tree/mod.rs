@@ -137,7 +137,12 @@ fn with(name: &str, path: &str, title: &str, properties: Value) -> Value {
 }
 
 /// A collection of resources below its own path.
-fn collection<S: ToString>(name: &str, path: &str, title: &str, ids: impl IntoIterator<Item = S>) -> Value {
+fn collection<S: ToString>(
+    name: &str,
+    path: &str,
+    title: &str,
+    ids: impl IntoIterator<Item = S>,
+) -> Value {
     let members: Vec<Value> =
         ids.into_iter().map(|id| link(&format!("{path}/{}", id.to_string()))).collect();
     with(name, path, title, json!({"Members@odata.count": members.len(), "Members": members}))
@@ -169,7 +174,9 @@ pub(super) fn metadata() -> Response<Body> {
     );
     for (name, version) in KINDS.iter().chain(&MORE) {
         let uri = format!("http://redfish.dmtf.org/schemas/v1/{name}_v1.xml");
-        text.push_str(&format!("<edmx:Reference Uri=\"{uri}\"><edmx:Include Namespace=\"{name}\"/>"));
+        text.push_str(&format!(
+            "<edmx:Reference Uri=\"{uri}\"><edmx:Include Namespace=\"{name}\"/>"
+        ));
         if !version.is_empty() {
             text.push_str(&format!("<edmx:Include Namespace=\"{name}.{version}\"/>"));
         }

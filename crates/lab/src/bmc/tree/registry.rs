@@ -15,13 +15,16 @@ const PATH: &str = "/redfish/v1/Registries";
 pub(super) fn read(rest: &[&str]) -> Option<Value> {
     match rest {
         [] => Some(collection("MessageRegistryFileCollection", PATH, "Registries", [PREFIX])),
-        [PREFIX] => {
-            Some(with("MessageRegistryFile", &format!("{PATH}/{PREFIX}"), "Messages of the lab", json!({
+        [PREFIX] => Some(with(
+            "MessageRegistryFile",
+            &format!("{PATH}/{PREFIX}"),
+            "Messages of the lab",
+            json!({
                 "Registry": REGISTRY,
                 "Languages": ["en"],
                 "Location": [{"Language": "en", "Uri": format!("{PATH}/{PREFIX}/Registry")}],
-            })))
-        }
+            }),
+        )),
         [PREFIX, "Registry"] => Some(registry()),
         _ => None,
     }

@@ -23,34 +23,49 @@ pub(super) fn read(service: &Service, first: &str, rest: &[&str]) -> Option<Valu
 }
 
 fn events() -> Value {
-    with("EventService", "/redfish/v1/EventService", "Events", json!({
-        "ServiceEnabled": true,
-        "ServerSentEventUri": "/redfish/v1/EventService/SSE",
-        "EventFormatTypes": ["Event"],
-        "RegistryPrefixes": [registry::PREFIX],
-        "ResourceTypes": ["ComputerSystem", "Manager", "VirtualMedia"],
-        "Subscriptions": link("/redfish/v1/EventService/Subscriptions"),
-        "Status": well(),
-    }))
+    with(
+        "EventService",
+        "/redfish/v1/EventService",
+        "Events",
+        json!({
+            "ServiceEnabled": true,
+            "ServerSentEventUri": "/redfish/v1/EventService/SSE",
+            "EventFormatTypes": ["Event"],
+            "RegistryPrefixes": [registry::PREFIX],
+            "ResourceTypes": ["ComputerSystem", "Manager", "VirtualMedia"],
+            "Subscriptions": link("/redfish/v1/EventService/Subscriptions"),
+            "Status": well(),
+        }),
+    )
 }
 
 fn tasks(service: &Service) -> Value {
-    with("TaskService", "/redfish/v1/TaskService", "Tasks", json!({
-        "ServiceEnabled": true,
-        "DateTime": service.now().to_string(),
-        "CompletedTaskOverWritePolicy": "Oldest",
-        "LifeCycleEventOnTaskStateChange": false,
-        "Tasks": link("/redfish/v1/TaskService/Tasks"),
-        "Status": well(),
-    }))
+    with(
+        "TaskService",
+        "/redfish/v1/TaskService",
+        "Tasks",
+        json!({
+            "ServiceEnabled": true,
+            "DateTime": service.now().to_string(),
+            "CompletedTaskOverWritePolicy": "Oldest",
+            "LifeCycleEventOnTaskStateChange": false,
+            "Tasks": link("/redfish/v1/TaskService/Tasks"),
+            "Status": well(),
+        }),
+    )
 }
 
 fn updates() -> Value {
-    with("UpdateService", "/redfish/v1/UpdateService", "Firmware", json!({
-        "ServiceEnabled": false,
-        "FirmwareInventory": link("/redfish/v1/UpdateService/FirmwareInventory"),
-        "Status": {"State": "Disabled", "Health": "OK"},
-    }))
+    with(
+        "UpdateService",
+        "/redfish/v1/UpdateService",
+        "Firmware",
+        json!({
+            "ServiceEnabled": false,
+            "FirmwareInventory": link("/redfish/v1/UpdateService/FirmwareInventory"),
+            "Status": {"State": "Disabled", "Health": "OK"},
+        }),
+    )
 }
 
 fn firmware(service: &Service, rest: &[&str]) -> Option<Value> {
@@ -59,15 +74,22 @@ fn firmware(service: &Service, rest: &[&str]) -> Option<Value> {
     let [id] = rest else {
         let ids = known.iter().map(|firmware| firmware.part.as_str()).chain(["bmc"]);
         let title = "Firmware";
-        return rest.is_empty().then(|| collection("SoftwareInventoryCollection", path, title, ids));
+        return rest
+            .is_empty()
+            .then(|| collection("SoftwareInventoryCollection", path, title, ids));
     };
     let version = match *id {
         "bmc" => env!("CARGO_PKG_VERSION").to_owned(),
         part => known.iter().find(|firmware| firmware.part == part)?.version.clone(),
     };
-    Some(with("SoftwareInventory", &format!("{path}/{id}"), &format!("Firmware: {id}"), json!({
-        "Version": version,
-        "Updateable": false,
-        "Status": well(),
-    })))
+    Some(with(
+        "SoftwareInventory",
+        &format!("{path}/{id}"),
+        &format!("Firmware: {id}"),
+        json!({
+            "Version": version,
+            "Updateable": false,
+            "Status": well(),
+        }),
+    ))
 }

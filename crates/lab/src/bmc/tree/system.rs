@@ -94,20 +94,27 @@ fn processors(service: &Service, rest: &[&str]) -> Option<Value> {
     let all = &service.hardware.parts().processors;
     let [id] = rest else {
         let ids = 1..=all.len();
-        return rest.is_empty().then(|| collection("ProcessorCollection", &path, "Processors", ids));
+        return rest
+            .is_empty()
+            .then(|| collection("ProcessorCollection", &path, "Processors", ids));
     };
     let processor = all.get(position(id)?)?;
-    Some(with("Processor", &format!("{path}/{id}"), "Processor", json!({
-        "ProcessorType": "CPU",
-        "Socket": format!("CPU {id}"),
-        "Manufacturer": service.hardware.parts().system.manufacturer,
-        "Model": processor.model,
-        "ProcessorArchitecture": "x86",
-        "InstructionSet": "x86-64",
-        "TotalCores": processor.cores,
-        "TotalThreads": processor.threads,
-        "Status": well(),
-    })))
+    Some(with(
+        "Processor",
+        &format!("{path}/{id}"),
+        "Processor",
+        json!({
+            "ProcessorType": "CPU",
+            "Socket": format!("CPU {id}"),
+            "Manufacturer": service.hardware.parts().system.manufacturer,
+            "Model": processor.model,
+            "ProcessorArchitecture": "x86",
+            "InstructionSet": "x86-64",
+            "TotalCores": processor.cores,
+            "TotalThreads": processor.threads,
+            "Status": well(),
+        }),
+    ))
 }
 
 fn memory(service: &Service, rest: &[&str]) -> Option<Value> {
@@ -118,12 +125,17 @@ fn memory(service: &Service, rest: &[&str]) -> Option<Value> {
         return rest.is_empty().then(|| collection("MemoryCollection", &path, "Memory", ids));
     };
     let module = all.get(position(id)?)?;
-    Some(with("Memory", &format!("{path}/{id}"), &module.slot, json!({
-        "DeviceLocator": module.slot,
-        "MemoryType": "DRAM",
-        "CapacityMiB": module.size.0 >> 20,
-        "Status": well(),
-    })))
+    Some(with(
+        "Memory",
+        &format!("{path}/{id}"),
+        &module.slot,
+        json!({
+            "DeviceLocator": module.slot,
+            "MemoryType": "DRAM",
+            "CapacityMiB": module.size.0 >> 20,
+            "Status": well(),
+        }),
+    ))
 }
 
 fn interfaces(service: &Service, rest: &[&str]) -> Option<Value> {
@@ -132,27 +144,39 @@ fn interfaces(service: &Service, rest: &[&str]) -> Option<Value> {
     let [id] = rest else {
         let title = "Ethernet interfaces";
         let ids = 1..=all.len();
-        return rest.is_empty().then(|| collection("EthernetInterfaceCollection", &path, title, ids));
+        return rest
+            .is_empty()
+            .then(|| collection("EthernetInterfaceCollection", &path, title, ids));
     };
     let nic = all.get(position(id)?)?;
-    Some(with("EthernetInterface", &format!("{path}/{id}"), &nic.name, json!({
-        "MACAddress": nic.mac,
-        "PermanentMACAddress": nic.mac,
-        "SpeedMbps": nic.speed_mbps,
-        "FullDuplex": true,
-        "InterfaceEnabled": true,
-        "LinkStatus": if nic.link { "LinkUp" } else { "LinkDown" },
-        "Status": well(),
-    })))
+    Some(with(
+        "EthernetInterface",
+        &format!("{path}/{id}"),
+        &nic.name,
+        json!({
+            "MACAddress": nic.mac,
+            "PermanentMACAddress": nic.mac,
+            "SpeedMbps": nic.speed_mbps,
+            "FullDuplex": true,
+            "InterfaceEnabled": true,
+            "LinkStatus": if nic.link { "LinkUp" } else { "LinkDown" },
+            "Status": well(),
+        }),
+    ))
 }
 
 fn secure_boot(service: &Service) -> Value {
     let on = service.hardware.secure_boot();
-    with("SecureBoot", &format!("{PATH}/SecureBoot"), "UEFI secure boot", json!({
-        "SecureBootEnable": on,
-        "SecureBootCurrentBoot": if on { "Enabled" } else { "Disabled" },
-        "SecureBootMode": if on { "UserMode" } else { "SetupMode" },
-    }))
+    with(
+        "SecureBoot",
+        &format!("{PATH}/SecureBoot"),
+        "UEFI secure boot",
+        json!({
+            "SecureBootEnable": on,
+            "SecureBootCurrentBoot": if on { "Enabled" } else { "Disabled" },
+            "SecureBootMode": if on { "UserMode" } else { "SetupMode" },
+        }),
+    )
 }
 
 /// Members count from 1.
