@@ -9,7 +9,8 @@ use model::sighting::Sighting;
 pub struct Permit {
     /// Which machine.
     pub machine: MachineId,
-    /// The secret part of its address: 1 to 100 letters, digits, `-` and `_`.
+    /// The secret part of its address: 1 to 100 letters, digits, `-` and `_`, and
+    /// never `none`.
     pub token: String,
     /// By which road it is to come.
     pub road: BootRoad,

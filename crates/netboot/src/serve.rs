@@ -77,7 +77,13 @@ pub fn serve(
         let wanted = settings.dhcp.ok_or_else(|| invalid("DHCP needs its settings".into()))?;
         let engine = dhcp::Engine::new(wanted).map_err(|error| invalid(error.to_string()))?;
         let socket = datagrams(socket)?;
-        tasks.spawn(dhcp::socket::run(socket, engine, directory, Arc::clone(&clock), stopped.clone()));
+        tasks.spawn(dhcp::socket::run(
+            socket,
+            engine,
+            directory,
+            Arc::clone(&clock),
+            stopped.clone(),
+        ));
     }
     if let Some(socket) = sockets.tftp {
         let socket = datagrams(socket)?;

@@ -4,9 +4,10 @@
 //! the answer repeats the word and holds the URL in option 67. PXE (RFC 4578): the
 //! class begins with `PXEClient`; the answer names a server and a file for TFTP.
 //!
-//! A PXE client that is not to boot so is given an address and no file. Silence
-//! would cost more: UEFI firmware waits 4, 8, 16 and 32 seconds for an offer, but
-//! gives up after the first 4 when all it has then is an offer without a file.
+//! Firmware that asks for an image and is not to have one is given the name of one
+//! that does not exist. Measured with OVMF: without a file, or without any answer,
+//! it asks four times and goes on after 60 seconds; a file that is refused lets it
+//! go on after the 4 seconds that it always waits for more offers.
 
 use model::machine::BootRoad;
 
@@ -27,18 +28,21 @@ pub(super) enum BootAnswer {
 /// x86-64 UEFI by PXE: 7 as the RFC has it, 9 as its erratum and some firmware.
 const PXE_UEFI: [u16; 2] = [7, 9];
 
+/// Stands in the place of a token in names that are never served.
+const NOBODY: &str = "none";
+
 /// What to say to a client with this permit.
 pub(super) fn answer(packet: &Packet, permit: Option<&Permit>, boot_url: &str) -> BootAnswer {
-    let Some(permit) = permit else { return BootAnswer::None };
     if packet.class.starts_with(b"HTTPClient") {
         // By whichever road it was to come: here it is, and may boot.
-        return BootAnswer::Http(format!("{boot_url}{}", crate::boot_path(&permit.token)));
+        let token = permit.map_or(NOBODY, |permit| &permit.token);
+        return BootAnswer::Http(format!("{boot_url}{}", crate::boot_path(token)));
     }
-    let pxe = packet.class.starts_with(b"PXEClient");
+    if !packet.class.starts_with(b"PXEClient") {
+        return BootAnswer::None;
+    }
     let uefi = packet.arch.is_some_and(|arch| PXE_UEFI.contains(&arch));
-    if pxe && uefi && permit.road == BootRoad::Pxe {
-        let path = crate::boot_path(&permit.token);
-        return BootAnswer::Tftp(path.trim_start_matches('/').to_owned());
-    }
-    BootAnswer::None
+    let permit = permit.filter(|permit| uefi && permit.road == BootRoad::Pxe);
+    let path = crate::boot_path(permit.map_or(NOBODY, |permit| &permit.token));
+    BootAnswer::Tftp(path.trim_start_matches('/').to_owned())
 }

@@ -104,7 +104,8 @@ impl Engine {
         if packet.server.is_some_and(|server| server != self.settings.server) {
             return None;
         }
-        let address = packet.wanted.or((!packet.ciaddr.is_unspecified()).then_some(packet.ciaddr))?;
+        let address =
+            packet.wanted.or((!packet.ciaddr.is_unspecified()).then_some(packet.ciaddr))?;
         let until = now + self.settings.lease;
         let answer = match self.pools[pool].lease(packet.mac, address, until, now) {
             Ok(()) => Answer::Ack(address),

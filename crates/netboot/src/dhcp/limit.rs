@@ -69,7 +69,5 @@ impl Limits {
 
 /// FNV-1a over the address: the same in every run, unlike the library's hash.
 pub(super) fn hash(mac: Mac) -> u32 {
-    mac.0.iter().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193)
-    })
+    mac.0.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }

@@ -121,13 +121,17 @@ pub enum SettingsError {
     #[error("a lease lasts between 2 minutes and 7 days")]
     Lease,
     /// Not a URL that fits.
-    #[error("the boot URL is http:// or https://, without a slash at its end, at most {max} characters")]
+    #[error(
+        "the boot URL is http:// or https://, without a slash at its end, at most {max} characters"
+    )]
     BootUrl {
         /// At most.
         max: usize,
     },
     /// Not a range of one subnet.
-    #[error("{range} is not a range of at most 65,536 addresses inside one subnet of /8 to /30, with at most 4 name servers")]
+    #[error(
+        "{range} is not a range of at most 65,536 addresses inside one subnet of /8 to /30, with at most 4 name servers"
+    )]
     Range {
         /// The range.
         range: String,

@@ -58,8 +58,7 @@ impl Archive {
         let links = if mode & DIRECTORY != 0 { 2 } else { 1 };
         let size = u32::try_from(bytes.len()).expect("a file of a ramdisk is below 4 GiB");
         let name = u32::try_from(path.len() + 1).expect("a path is short");
-        let fields =
-            [self.entries, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name, 0];
+        let fields = [self.entries, mode, 0, 0, links, 0, size, 0, 0, device.0, device.1, name, 0];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {
             self.bytes.extend_from_slice(format!("{field:08x}").as_bytes());

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::cpio::Archive;
-use super::modules::Chosen;
+use super::modules::{Chosen, Module};
 
 /// Folders that are there when the agent starts.
 const FOLDERS: [&str; 6] = ["dev", "etc/bedplate", "proc", "run", "sys", "tmp"];
 
 /// The archive, not yet packed: the agent as `/init`, how it finds the control
 /// plane, and the modules below `/lib/modules/VERSION` with the indexes that
-/// `modprobe` reads (`modules.dep`, `modules.alias`) and `modules.load`, the names
-/// that are loaded whatever devices there are.
+/// `modprobe` reads (`modules.dep`, `modules.alias`) and `modules.load`: those that no
+/// device asks for, in the order in which they are to be loaded.
 pub(super) fn archive(agent: &[u8], control: &[u8], version: &str, chosen: &Chosen) -> Vec<u8> {
     let mut archive = Archive::default();
     for folder in FOLDERS {
@@ -27,8 +27,7 @@ pub(super) fn archive(agent: &[u8], control: &[u8], version: &str, chosen: &Chos
     }
     archive.file(&format!("{folder}/modules.alias"), 0o644, aliases(chosen).as_bytes());
     archive.file(&format!("{folder}/modules.dep"), 0o644, dependencies(chosen).as_bytes());
-    let load: String = chosen.asked.iter().map(|name| format!("{name}\n")).collect();
-    archive.file(&format!("{folder}/modules.load"), 0o644, load.as_bytes());
+    archive.file(&format!("{folder}/modules.load"), 0o644, load(chosen).as_bytes());
     archive.file("init", 0o755, agent);
     archive.finish()
 }
@@ -42,6 +41,14 @@ fn aliases(chosen: &Chosen) -> String {
         }
     }
     lines
+}
+
+/// Names of modules that were asked for and that no device names: aliases of devices
+/// have their bus before a colon, those of file systems have none.
+fn load(chosen: &Chosen) -> String {
+    let for_devices = |module: &Module| module.info.aliases.iter().any(|a| a.contains(':'));
+    let asked = chosen.modules.iter().filter(|module| chosen.asked.contains(&module.name));
+    asked.filter(|module| !for_devices(module)).map(|module| format!("{}\n", module.name)).collect()
 }
 
 /// `PATH: PATH PATH`, the nearest dependency first, as `depmod` writes it.
@@ -63,7 +70,7 @@ fn dependencies(chosen: &Chosen) -> String {
 fn gather(
     chosen: &Chosen,
     by_name: &BTreeMap<&str, usize>,
-    module: &super::modules::Module,
+    module: &Module,
     needed: &mut Vec<usize>,
 ) {
     for name in module.info.depends.iter().chain(&module.info.soft) {

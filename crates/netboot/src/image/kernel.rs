@@ -85,6 +85,11 @@ pub async fn fetch_kernel(
         return Ok(kernel);
     }
     std::fs::create_dir_all(dir).map_err(ImageError::at(dir))?;
+    let _turn = turn(dir).await?;
+    // Somebody else may have fetched it while we waited for our turn.
+    if let Some(kernel) = cached(dir, flavour) {
+        return Ok(kernel);
+    }
     let package = newest(flavour).await?;
     let work = dir.join(format!("{package}.partial"));
     let unpacked = work.join("package");
@@ -96,7 +101,8 @@ pub async fn fetch_kernel(
     let mut download = process::command("apt-get")?;
     download.arg("download").arg(&package).current_dir(&work);
     process::finish("apt-get", download, WORK).await?;
-    let archive = entries(&work)?.into_iter().find(|path| path.extension().is_some_and(|e| e == "deb"));
+    let is_package = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "deb");
+    let archive = entries(&work)?.into_iter().find(is_package);
     let archive = archive.ok_or(ImageError::NoKernel { package: flavour.package() })?;
     say(&format!("unpacking {package}"));
     let arguments: [OsString; 3] = ["-x".into(), archive.into(), unpacked.clone().into()];
@@ -109,12 +115,28 @@ pub async fn fetch_kernel(
     Kernel::open(&place)
 }
 
+/// Holds the folder until dropped: two programs must not unpack into it at once.
+async fn turn(dir: &Path) -> Result<std::fs::File, ImageError> {
+    let path = dir.join("lock");
+    let lock = std::fs::File::create(&path).map_err(ImageError::at(&path))?;
+    let locked = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
+    locked.unwrap_or_else(|error| Err(std::io::Error::other(error))).map_err(ImageError::at(path))
+}
+
 /// The newest kernel that was unpacked before.
 fn cached(dir: &Path, flavour: Flavour) -> Option<Kernel> {
     let whole = |path: &PathBuf| path.extension().is_none_or(|ending| ending != "partial");
     let found = entries(dir).ok()?.into_iter().filter(whole);
     let kernels = found.filter_map(|path| Kernel::open(&path).ok());
-    kernels.filter(|kernel| flavour.is(&kernel.version)).last()
+    kernels
+        .filter(|kernel| flavour.is(&kernel.version))
+        .max_by_key(|kernel| numbers(&kernel.version))
+}
+
+/// The numbers in a version: `6.1.0-9` comes before `6.1.0-56`.
+fn numbers(version: &str) -> Vec<u64> {
+    let runs = version.split(|c: char| !c.is_ascii_digit());
+    runs.filter_map(|digits| digits.parse().ok()).collect()
 }
 
 /// The real package behind the one that always means the newest.

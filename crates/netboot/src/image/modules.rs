@@ -52,8 +52,7 @@ pub struct Chosen {
     pub modules: Vec<Module>,
     /// Names that were asked for with `?` and are not there.
     pub missing: Vec<String>,
-    /// Names that were asked for as modules of their own, in order, without those
-    /// that are part of the kernel.
+    /// Names that were asked for, without those that are part of the kernel.
     pub asked: Vec<String>,
 }
 
@@ -65,7 +64,8 @@ pub fn choose(folder: &Path, names: &[String]) -> Result<Chosen, ImageError> {
     let mut files = BTreeMap::new();
     index(&folder.join("kernel"), &mut files, 0)?;
     let builtin = builtin(folder)?;
-    let mut choice = Choice { folder, files, builtin, seen: BTreeSet::new(), chosen: Chosen::default() };
+    let mut choice =
+        Choice { folder, files, builtin, seen: BTreeSet::new(), chosen: Chosen::default() };
     for asked in names {
         let optional = asked.starts_with('?');
         let name = modinfo::name(asked.trim_start_matches('?'));
@@ -105,10 +105,13 @@ impl Choice<'_> {
         for needed in &info.depends {
             self.take(needed)?;
         }
-        for wished in info.soft.iter().filter(|name| self.files.contains_key(*name)).cloned().collect::<Vec<_>>() {
-            self.take(&wished)?;
+        for wished in &info.soft {
+            if self.files.contains_key(wished) {
+                self.take(wished)?;
+            }
         }
-        let inside = path.strip_prefix(self.folder).map_err(|_| bad("it lies outside its folder"))?;
+        let inside =
+            path.strip_prefix(self.folder).map_err(|_| bad("it lies outside its folder"))?;
         let inside = inside.to_str().ok_or_else(|| bad("its name is not text"))?;
         let inside = inside.split(".ko").next().unwrap_or(inside);
         let path = format!("{inside}.ko");

@@ -133,7 +133,9 @@ impl Headers {
             return Err(PeError::TooLarge);
         }
         let start = long(file, 60)?;
-        if !file.starts_with(b"MZ") || file.get(start..).is_none_or(|rest| !rest.starts_with(b"PE\0\0")) {
+        if !file.starts_with(b"MZ")
+            || file.get(start..).is_none_or(|rest| !rest.starts_with(b"PE\0\0"))
+        {
             return Err(PeError::NotPe);
         }
         let coff = start + 4;

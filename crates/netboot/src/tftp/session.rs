@@ -135,7 +135,8 @@ impl Session {
             self.agreement = None;
             return self.send(now);
         }
-        let ahead = u64::from(wire.wrapping_sub(u16::try_from(self.received % 65_536).unwrap_or(0)));
+        let ahead =
+            u64::from(wire.wrapping_sub(u16::try_from(self.received % 65_536).unwrap_or(0)));
         let sent = self.window.min(self.blocks() - self.received);
         if ahead > sent {
             return Step::Wait;

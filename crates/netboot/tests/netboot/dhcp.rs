@@ -66,7 +66,7 @@ impl Ask {
     fn wants(self, address: Ipv4Addr) -> Self {
         self.with(50, &address.octets())
     }
-    fn from_us(self) -> Self {
+    fn for_us(self) -> Self {
         self.with(54, &SERVER.octets())
     }
     /// As OVMF asks by HTTP: class, architecture 16, interface and machine's UUID.
@@ -137,7 +137,7 @@ fn firmware_that_boots_by_http_is_told_the_url() {
     let url = format!("http://10.77.0.1:8080/boot/{TOKEN}/bedplate.efi");
     assert_eq!(boot_of(&message), (Some("HTTPClient".to_owned()), Some(url.clone())));
     let address = message.yiaddr();
-    let chosen = request().http().wants(address).from_us();
+    let chosen = request().http().wants(address).for_us();
     let ack = read(&engine.handle(at(1), &chosen.bytes(), &*book).unwrap());
     assert_eq!((kind(&ack), ack.yiaddr()), (MessageType::Ack, address));
     assert_eq!(boot_of(&ack).1, Some(url));
@@ -171,10 +171,12 @@ fn pxe_is_told_a_file_only_on_its_road() {
         let mut ask = discover().pxe();
         ask.options[1].1 = vec![0, arch];
         let message = read(&engine.handle(at(0), &ask.bytes(), &*book).unwrap());
-        let file = told.then(|| format!("boot/{TOKEN}/bedplate.efi"));
-        assert_eq!(boot_of(&message), (None, file.clone()), "{road:?} {arch}");
-        assert_eq!(message.fname().map(<[u8]>::to_vec), file.map(String::into_bytes));
-        assert_eq!(message.siaddr(), if told { SERVER } else { NONE });
+        // Otherwise a file that is never there: firmware leaves sooner than without one.
+        let token = if told { TOKEN } else { "none" };
+        let file = format!("boot/{token}/bedplate.efi");
+        assert_eq!(boot_of(&message), (None, Some(file.clone())), "{road:?} {arch}");
+        assert_eq!(message.fname(), Some([file.as_bytes(), b"\0"].concat().as_slice()));
+        assert_eq!(message.siaddr(), SERVER);
     }
 }
 
@@ -186,7 +188,14 @@ fn strangers_are_seen_and_answered_only_where_it_was_said() {
     let open = Settings { answer_unknown: true, ..settings(110) };
     let reply = Engine::new(open).unwrap().handle(at(0), &discover().http().bytes(), &*book);
     let message = read(&reply.unwrap());
-    assert_eq!(boot_of(&message), (None, None), "an address, but no image");
+    let url = "http://10.77.0.1:8080/boot/none/bedplate.efi".to_owned();
+    assert_eq!(boot_of(&message).1, Some(url), "an address, but no image");
+    let plain = read(
+        &engine(110)
+            .handle(at(0), &discover().bytes(), &*Book::with(MAC_TEXT, BootRoad::Pxe))
+            .unwrap(),
+    );
+    assert_eq!(boot_of(&plain), (None, None), "a system is told of no image");
     // A machine of ours between two boots: its system needs an address.
     book.known.lock().unwrap().push(MAC_TEXT.to_owned());
     assert!(engine(110).handle(at(0), &discover().bytes(), &*book).is_some());
@@ -201,7 +210,7 @@ fn a_lease_is_renewed_released_and_refused_as_the_rfc_says() {
     assert_eq!(kind_of(say(0, &discover())), Some(MessageType::Offer));
     let other = request().wants(address).with(54, &OTHER.octets());
     assert_eq!(say(1, &other), None, "it chose another server");
-    assert_eq!(kind_of(say(2, &request().wants(address).from_us())), Some(MessageType::Ack));
+    assert_eq!(kind_of(say(2, &request().wants(address).for_us())), Some(MessageType::Ack));
     let renew = Ask { ciaddr: address, ..request() };
     let reply = say(900, &renew).unwrap();
     assert_eq!(reply.to.to_string(), "10.77.0.100:68", "where it can be reached directly");
@@ -212,12 +221,15 @@ fn a_lease_is_renewed_released_and_refused_as_the_rfc_says() {
     assert_eq!(informed.opts().get(OptionCode::AddressLeaseTime), None);
     let foreign = request().wants(Ipv4Addr::new(192, 168, 1, 5));
     let reply = say(902, &foreign).unwrap();
-    assert_eq!((kind(&read(&reply)), reply.to.to_string().as_str()), (MessageType::Nak, "255.255.255.255:68"));
+    assert_eq!(
+        (kind(&read(&reply)), reply.to.to_string().as_str()),
+        (MessageType::Nak, "255.255.255.255:68")
+    );
 
     let second = Ask::new(1, [0x52, 0x54, 0, 0, 0, 2]);
     book.known.lock().unwrap().push("52:54:00:00:00:02".to_owned());
     assert_eq!(say(903, &second), None, "the only address is held");
-    let release = Ask { ciaddr: address, ..Ask::new(7, MAC) }.from_us();
+    let release = Ask { ciaddr: address, ..Ask::new(7, MAC) }.for_us();
     assert_eq!(say(904, &release), None);
     assert_eq!(kind_of(say(905, &second)), Some(MessageType::Offer));
     assert_eq!(kind_of(say(906, &renew)), Some(MessageType::Nak), "another one has it now");
@@ -229,12 +241,12 @@ fn an_address_that_is_declined_is_left_alone() {
     let offered = |reply: Option<Reply>| reply.as_ref().map(read).map(|message| message.yiaddr());
     let mut say = |secs, ask: &Ask| engine.handle(at(secs), &ask.bytes(), &*book);
     let first = offered(say(0, &discover())).unwrap();
-    say(1, &request().wants(first).from_us()).unwrap();
-    say(2, &Ask::new(4, MAC).wants(first).from_us());
+    say(1, &request().wants(first).for_us()).unwrap();
+    say(2, &Ask::new(4, MAC).wants(first).for_us());
     let second = offered(say(3, &discover())).unwrap();
     assert_ne!(first, second);
-    say(4, &request().wants(second).from_us()).unwrap();
-    say(5, &Ask::new(4, MAC).wants(second).from_us());
+    say(4, &request().wants(second).for_us()).unwrap();
+    say(5, &Ask::new(4, MAC).wants(second).for_us());
     let third = offered(say(6, &discover())).unwrap();
     assert_eq!(third, second, "a liar cannot talk all addresses away");
 }
@@ -242,7 +254,8 @@ fn an_address_that_is_declined_is_left_alone() {
 #[test]
 fn a_machine_is_offered_what_it_had_before_we_were_started_anew() {
     let book = Book::with(MAC_TEXT, BootRoad::Http);
-    let ask = |engine: &mut Engine, ask: Ask| read(&engine.handle(at(0), &ask.bytes(), &*book).unwrap());
+    let ask =
+        |engine: &mut Engine, ask: Ask| read(&engine.handle(at(0), &ask.bytes(), &*book).unwrap());
     let first = ask(&mut engine(200), discover()).yiaddr();
     assert_eq!(ask(&mut engine(200), discover()).yiaddr(), first);
     let renewed = ask(&mut engine(200), Ask { ciaddr: first, ..request() });
@@ -270,7 +283,10 @@ fn a_relay_is_answered_in_its_own_subnet() {
     assert!(end, "the relay's option is said back as it came, and last");
     let message = read(&reply);
     assert_eq!(message.yiaddr().octets()[..2], [10, 88]);
-    assert_eq!(message.opts().get(OptionCode::SubnetMask), Some(&DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 252, 0))));
+    assert_eq!(
+        message.opts().get(OptionCode::SubnetMask),
+        Some(&DhcpOption::SubnetMask(Ipv4Addr::new(255, 255, 252, 0)))
+    );
     let nowhere = Ask { giaddr: Ipv4Addr::new(10, 99, 0, 1), ..discover() };
     assert_eq!(engine.handle(at(0), &nowhere.bytes(), &*book), None);
 }
@@ -285,7 +301,10 @@ fn one_client_cannot_flood_the_others_out() {
     book.known.lock().unwrap().push("52:54:00:00:00:02".to_owned());
     let other = Ask::new(1, [0x52, 0x54, 0, 0, 0, 2]).bytes();
     assert!(engine.handle(at(100), &other, &*book).is_some());
-    assert!(engine.handle(at(102), &bytes, &*book).is_some(), "after two seconds it is heard again");
+    assert!(
+        engine.handle(at(102), &bytes, &*book).is_some(),
+        "after two seconds it is heard again"
+    );
 }
 
 #[test]
@@ -326,7 +345,12 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     (any::<[u8; 6]>(), 0u8..9, options, 0usize..900, any::<[u8; 4]>()).prop_map(
         |(mut mac, kind, options, cut, address)| {
             mac[0] &= 0xfe;
-            let ask = Ask { options, ciaddr: address.into(), giaddr: address.into(), ..Ask::new(kind, mac) };
+            let ask = Ask {
+                options,
+                ciaddr: address.into(),
+                giaddr: address.into(),
+                ..Ask::new(kind, mac)
+            };
             let mut bytes = ask.bytes();
             bytes.truncate(240 + cut);
             bytes
@@ -373,10 +397,10 @@ fn check_moves(mut engine: Engine, book: &Book, moves: &[Move]) -> Result<(), Te
         let address = Ipv4Addr::new(10, 77, 0, *place);
         let ask = match what {
             0 => Ask::new(1, mac).wants(address),
-            1 => Ask::new(3, mac).wants(address).from_us(),
+            1 => Ask::new(3, mac).wants(address).for_us(),
             2 => Ask { ciaddr: address, ..Ask::new(3, mac) },
-            3 => Ask { ciaddr: address, ..Ask::new(7, mac) }.from_us(),
-            _ => Ask::new(4, mac).wants(address).from_us(),
+            3 => Ask { ciaddr: address, ..Ask::new(7, mac) }.for_us(),
+            _ => Ask::new(4, mac).wants(address).for_us(),
         };
         let own = held.get(&address).is_some_and(|(by, _)| *by == mac);
         if *what >= 3 && own {

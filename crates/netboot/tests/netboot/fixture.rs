@@ -21,6 +21,7 @@ pub struct Book {
     pub permits: Mutex<BTreeMap<String, Permit>>,
     pub known: Mutex<Vec<String>>,
     pub seen: Mutex<Vec<Sighting>>,
+    pub when: Mutex<Vec<std::time::Instant>>,
 }
 
 impl Book {
@@ -47,6 +48,7 @@ impl Directory for Book {
     }
     fn sighting(&self, sighting: Sighting) {
         self.seen.lock().unwrap().push(sighting);
+        self.when.lock().unwrap().push(std::time::Instant::now());
     }
 }
 
@@ -71,8 +73,7 @@ pub fn serve(file: Bytes) -> Served {
     let sockets = Sockets { http: Some(http), tftp: Some(tftp), ..Sockets::default() };
     let clock = Arc::new(world::SystemClock::default());
     let files = BootFiles::new(file, None);
-    let running =
-        netboot::serve(sockets, Settings::default(), book.clone(), files, clock).unwrap();
+    let running = netboot::serve(sockets, Settings::default(), book.clone(), files, clock).unwrap();
     Served { running, book, http: http_at, tftp: tftp_at }
 }
 

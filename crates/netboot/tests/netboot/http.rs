@@ -34,7 +34,9 @@ impl Answer {
 fn ask(to: SocketAddr, request: &str) -> Answer {
     let mut stream = TcpStream::connect(to).unwrap();
     let request = request.replace('\n', "\r\n");
-    stream.write_all(format!("{request}\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).unwrap();
+    stream
+        .write_all(format!("{request}\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes())
+        .unwrap();
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
     let split = all.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
@@ -74,14 +76,21 @@ async fn a_fetch_is_resumed_where_it_broke_off() {
     let first = ask(served.http, &format!("GET {}\n HTTP/1.1", path()).replace('\n', ""));
     let etag = first.field("etag").expect("an entity tag").to_owned();
     let rest = |tag: &str| {
-        ask(served.http, &format!("GET {} HTTP/1.1\nrange: bytes=2999990-\nif-range: {tag}", path()))
+        ask(
+            served.http,
+            &format!("GET {} HTTP/1.1\nrange: bytes=2999990-\nif-range: {tag}", path()),
+        )
     };
     let resumed = rest(&etag);
     assert_eq!(resumed.status(), "206");
     assert_eq!(resumed.field("content-range"), Some("bytes 2999990-3000000/3000001"));
     assert!(resumed.body == file[2_999_990..]);
     let changed = rest("\"another\"");
-    assert_eq!((changed.status(), changed.body.len()), ("200", FILE_BYTES), "a new file from the start");
+    assert_eq!(
+        (changed.status(), changed.body.len()),
+        ("200", FILE_BYTES),
+        "a new file from the start"
+    );
 
     let middle = ask(served.http, &format!("GET {} HTTP/1.1\nrange: bytes=100-199", path()));
     assert!(middle.body == file[100..200]);

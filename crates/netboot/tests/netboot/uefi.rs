@@ -73,7 +73,9 @@ impl Net {
     fn serve(&self, efi: &Path, book: Arc<Book>) -> Running {
         let space = Some(&self.0);
         let sockets = Sockets {
-            dhcp: Some(network::datagrams(space, "0.0.0.0:67".parse().unwrap(), Some("br0")).unwrap()),
+            dhcp: Some(
+                network::datagrams(space, "0.0.0.0:67".parse().unwrap(), Some("br0")).unwrap(),
+            ),
             tftp: Some(network::datagrams(space, "10.99.0.1:69".parse().unwrap(), None).unwrap()),
             http: Some(network::listen(space, "10.99.0.1:8080".parse().unwrap()).unwrap()),
             https: None,
@@ -104,6 +106,14 @@ async fn ip(arguments: &[&str]) {
     world::process::run("ip", arguments, limit).await.expect("a network of our own");
 }
 
+/// One emulated machine at a time, also among test processes: they share few cores.
+fn turn() -> std::fs::File {
+    let lock = Path::new(env!("CARGO_TARGET_TMPDIR")).join("uefi.lock");
+    let lock = std::fs::File::create(lock).unwrap();
+    lock.lock().unwrap();
+    lock
+}
+
 /// What is switched off in the firmware by QEMU's configuration device.
 const NO_IPV6: [&str; 2] = ["-fw_cfg", "name=opt/org.tianocore/IPv6Support,string=no"];
 const NO_PXE: [&str; 2] = ["-fw_cfg", "name=opt/org.tianocore/IPv4PXESupport,string=no"];
@@ -121,19 +131,36 @@ impl Machine {
         std::fs::copy(VARS, &vars).unwrap();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", net.0.name(), "qemu-system-x86_64"]);
-        command.args(["-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "1024"]);
+        command.args([
+            "-machine",
+            "q35,smm=on",
+            "-accel",
+            "tcg,thread=multi",
+            "-cpu",
+            "max",
+            "-m",
+            "1024",
+        ]);
         command.args(["-global", "driver=cfi.pflash01,property=secure,value=on"]);
         command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
         let code = format!("if=pflash,format=raw,unit=0,readonly=on,file={CODE}");
         let store = format!("if=pflash,format=raw,unit=1,file={}", vars.display());
         command.args(["-drive", &code, "-drive", &store, "-serial", "stdio"]);
         command.args(["-netdev", "tap,id=n,ifname=tap0,script=no,downscript=no"]);
-        command.args(["-device", &format!("virtio-net-pci,netdev=n,mac={MAC},romfile=,bootindex=1")]);
+        command
+            .args(["-device", &format!("virtio-net-pci,netdev=n,mac={MAC},romfile=,bootindex=1")]);
         command.args(["-device", "virtio-rng-pci"]);
         command.args(extra);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let child = command.kill_on_drop(true).spawn().unwrap();
         Self { child, console: Vec::new(), since: Instant::now() }
+    }
+
+    /// Prints when each sign of life was seen, in seconds since power-on.
+    fn tell(&self, book: &Book) {
+        for (seen, when) in book.seen().iter().zip(&*book.when.lock().unwrap()) {
+            println!("  {:6.1} s  {seen:?}", when.duration_since(self.since).as_secs_f64());
+        }
     }
 
     /// Reads the console until one of these is on it; gives the seconds since power-on.
@@ -171,6 +198,7 @@ async fn firmware_boots_the_signed_image_by_http() {
     if !can_run() {
         return;
     }
+    let _turn = turn();
     let folder = Folder::new("uefi-http");
     let key = trusted_key(&folder).await;
     let built = image::build(&order(&folder, key, SNAKEOIL_CERT.into()).await).await.unwrap();
@@ -180,10 +208,13 @@ async fn firmware_boots_the_signed_image_by_http() {
     let mut machine = Machine::start(&net, &folder, &[NO_IPV6, NO_PXE].concat());
     let fetching = machine.until(&["URI: http://10.99.0.1:8080/boot/"]).await.unwrap();
     let init = machine.until(&[HELLO.trim_end()]).await.unwrap();
-    println!("HTTP boot: asks for the image after {fetching:.1} s, first process after {init:.1} s");
+    println!("HTTP boot: has an address after {fetching:.1} s, first process after {init:.1} s");
+    machine.tell(&book);
     let seen = book.seen();
-    let http = |one: &Sighting| matches!(one, Sighting::Dhcp { mac, arch: Some(16), client }
-        if mac == MAC && client.starts_with("HTTPClient:Arch:00016"));
+    let http = |one: &Sighting| {
+        matches!(one, Sighting::Dhcp { mac, arch: Some(16), client }
+        if mac == MAC && client.starts_with("HTTPClient:Arch:00016"))
+    };
     assert!(seen.iter().any(http), "{seen:?}");
     let token = || TOKEN.to_owned();
     let ended = [Sighting::Fetching { token: token() }, Sighting::Fetched { token: token() }];
@@ -196,6 +227,7 @@ async fn firmware_refuses_an_image_without_our_signature() {
     if !can_run() {
         return;
     }
+    let _turn = turn();
     let folder = Folder::new("uefi-refused");
     let keys = netboot::keys::generate(&folder.join("keys")).await.unwrap();
     let built = image::build(&order(&folder, keys.key, keys.cert).await).await.unwrap();
@@ -213,6 +245,7 @@ async fn firmware_boots_the_signed_image_by_pxe() {
     if !can_run() {
         return;
     }
+    let _turn = turn();
     let folder = Folder::new("uefi-pxe");
     let key = trusted_key(&folder).await;
     let built = image::build(&order(&folder, key, SNAKEOIL_CERT.into()).await).await.unwrap();
@@ -222,9 +255,12 @@ async fn firmware_boots_the_signed_image_by_pxe() {
     let mut machine = Machine::start(&net, &folder, &NO_IPV6);
     let init = machine.until(&[HELLO.trim_end()]).await.unwrap();
     println!("PXE: first process after {init:.1} s");
+    machine.tell(&book);
     let seen = book.seen();
-    let pxe = |one: &Sighting| matches!(one, Sighting::Dhcp { arch: Some(7), client, .. }
-        if client.starts_with("PXEClient:Arch:00007"));
+    let pxe = |one: &Sighting| {
+        matches!(one, Sighting::Dhcp { arch: Some(7), client, .. }
+        if client.starts_with("PXEClient:Arch:00007"))
+    };
     assert!(seen.iter().any(pxe), "{seen:?}");
     assert!(seen.contains(&Sighting::Fetched { token: TOKEN.to_owned() }), "{seen:?}");
     running.stop().await;
@@ -235,6 +271,7 @@ async fn firmware_leaves_pxe_soon_when_it_is_not_meant_to_boot_so() {
     if !can_run() {
         return;
     }
+    let _turn = turn();
     let folder = Folder::new("uefi-leave");
     let key = trusted_key(&folder).await;
     let built = image::build(&order(&folder, key, SNAKEOIL_CERT.into()).await).await.unwrap();
@@ -246,8 +283,29 @@ async fn firmware_leaves_pxe_soon_when_it_is_not_meant_to_boot_so() {
     let http = machine.until(&["Start HTTP Boot over IPv4"]).await.unwrap();
     println!("PXE was tried after {pxe:.1} s and left after {:.1} s", http - pxe);
     let asked = |one: &&Sighting| matches!(one, Sighting::Dhcp { arch: Some(7), .. });
-    // Firmware that is not answered asks four times, for a minute in all.
-    assert_eq!(book.seen().iter().filter(asked).count(), 1, "{:?}", book.seen());
+    // Firmware that is not answered asks four times, for a minute in all. This one
+    // took the first offer, and was refused the file.
+    assert_eq!(book.seen().iter().filter(asked).count(), 2, "{:?}", book.seen());
     machine.until(&[HELLO.trim_end()]).await.unwrap();
     running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn firmware_boots_the_signed_image_from_a_drive() {
+    if !can_run() || !have(&[("xorriso", "xorriso"), ("mformat", "mtools")]) {
+        return;
+    }
+    let _turn = turn();
+    let folder = Folder::new("uefi-drive");
+    let key = trusted_key(&folder).await;
+    let built = image::build(&order(&folder, key, SNAKEOIL_CERT.into()).await).await.unwrap();
+    let medium = folder.join("bedplate.iso");
+    image::iso(&built.path, &medium).await.unwrap();
+    let net = Net::new("drive").await;
+    let drive =
+        format!("if=none,id=d,format=raw,readonly=on,media=cdrom,file={}", medium.display());
+    let device = ["-drive", &drive, "-device", "ide-cd,drive=d,bootindex=0"];
+    let mut machine = Machine::start(&net, &folder, &device);
+    let init = machine.until(&[HELLO.trim_end()]).await.unwrap();
+    println!("drive: first process after {init:.1} s");
 }
