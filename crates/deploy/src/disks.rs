@@ -124,6 +124,9 @@ mod tests {
         let names: Vec<&str> = found.iter().map(|disk| disk.disk.name.as_str()).collect();
         assert_eq!(names, ["vda", "vdb"]);
         assert_eq!(found[0].disk.size, Bytes(4096 * 512));
-        assert_eq!((found[0].disk.serial.as_str(), found[0].disk.transport.as_str()), ("ABC", "virtio"));
+        assert_eq!(
+            (found[0].disk.serial.as_str(), found[0].disk.transport.as_str()),
+            ("ABC", "virtio")
+        );
     }
 }

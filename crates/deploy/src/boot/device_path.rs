@@ -36,7 +36,8 @@ pub fn load_option(description: &str, path: &[u8]) -> Vec<u8> {
 
 /// Whether a load option (as read from the firmware) leads to this path.
 pub fn leads_to(option: &[u8], path: &[u8]) -> bool {
-    let Some(length) = option.get(4..6).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]]))) else {
+    let Some(length) = option.get(4..6).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])))
+    else {
         return false;
     };
     let after = option[6..].chunks_exact(2).position(|unit| unit == [0, 0]);

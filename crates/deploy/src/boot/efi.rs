@@ -42,7 +42,8 @@ impl Variables {
 
     fn write(&self, name: &str, value: &[u8]) -> io::Result<()> {
         let whole = [&ATTRIBUTES.to_le_bytes(), value].concat();
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(self.file(name))?;
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(false).open(self.file(name))?;
         match file.write(&whole)? {
             written if written == whole.len() => Ok(()),
             _ => Err(io::Error::from(io::ErrorKind::WriteZero)),

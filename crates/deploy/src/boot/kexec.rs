@@ -101,8 +101,12 @@ fn inside(root: &Path, path: &str) -> Option<PathBuf> {
 fn find(root: &Path) -> Option<Choice> {
     let entries = ["loader/entries", "boot/loader/entries"];
     for dir in entries {
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(root.join(dir)).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        let mut files: Vec<PathBuf> = fs::read_dir(root.join(dir))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path())
+            .collect();
         files.sort();
         if let Some(choice) = files.iter().rev().find_map(|file| entry(&menu(file)?)) {
             return Some(choice);
@@ -143,7 +147,8 @@ pub fn grub(text: &str) -> Option<Choice> {
             Some("initrd" | "initrdefi") => {
                 let (kernel, command_line) = kernel.take()?;
                 let ramdisk = words.next()?.to_owned();
-                let plain = ![&kernel, &ramdisk, &command_line].iter().any(|text| text.contains('$'));
+                let plain =
+                    ![&kernel, &ramdisk, &command_line].iter().any(|text| text.contains('$'));
                 return plain.then_some(Choice { kernel, ramdisk, command_line });
             }
             _ => {}

@@ -44,9 +44,9 @@ pub fn prepare(
         .find_map(|disk| system_partition(disk).map(|partition| (disk, partition)));
     match (efi::Variables::open(roots), &system) {
         (Some(variables), Some((disk, partition))) => {
-            let entry = variables
-                .boot_from(partition, &disk.disk.name)
-                .map_err(|error| failure::refused(format!("the firmware keeps no entry: {error}")))?;
+            let entry = variables.boot_from(partition, &disk.disk.name).map_err(|error| {
+                failure::refused(format!("the firmware keeps no entry: {error}"))
+            })?;
             crate::say!("{entry} starts {}", disk.disk.name);
         }
         (Some(_), None) => {

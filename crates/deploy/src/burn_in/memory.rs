@@ -34,7 +34,8 @@ pub fn test(roots: &Roots, until: &Until) -> Result<String, String> {
             check(piece, salt)?;
             passed += PIECE as u64;
             if !until.goes_on() {
-                let (mib, rate) = (pieces.len() * PIECE >> 20, passed as f64 / until.seconds() / 1e9);
+                let (mib, rate) =
+                    (pieces.len() * PIECE >> 20, passed as f64 / until.seconds() / 1e9);
                 return Ok(format!("{mib} MiB, {rate:.2} GB checked a second"));
             }
         }

@@ -14,7 +14,8 @@ const SEED_ROOM: u64 = 4 << 20;
 pub fn choose(disks: Vec<FoundDisk>, order: &WriteImage) -> Result<FoundDisk, AgentFailure> {
     let room = if order.seed.is_empty() { 0 } else { SEED_ROOM };
     let needed = order.size.0.saturating_add(room).max(SMALLEST);
-    let shown: Vec<String> = disks.iter().map(|d| format!("{} ({})", d.disk.name, d.disk.size)).collect();
+    let shown: Vec<String> =
+        disks.iter().map(|d| format!("{} ({})", d.disk.name, d.disk.size)).collect();
     let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
     if let Some(name) = &order.disk {
         let named = disks.into_iter().find(|found| found.disk.name == *name);
@@ -31,9 +32,12 @@ pub fn choose(disks: Vec<FoundDisk>, order: &WriteImage) -> Result<FoundDisk, Ag
     }
     let fitting = disks.into_iter().filter(|found| found.disk.size.0 >= needed);
     let ranked = fitting.min_by(|a, b| {
-        (a.disk.size, a.disk.rotational, &a.disk.name).cmp(&(b.disk.size, b.disk.rotational, &b.disk.name))
+        (a.disk.size, a.disk.rotational, &a.disk.name).cmp(&(
+            b.disk.size,
+            b.disk.rotational,
+            &b.disk.name,
+        ))
     });
-    ranked.ok_or_else(|| {
-        failure::disk(format!("no disk has {}; there are: {shown}", Bytes(needed)))
-    })
+    ranked
+        .ok_or_else(|| failure::disk(format!("no disk has {}; there are: {shown}", Bytes(needed))))
 }

@@ -40,11 +40,13 @@ pub fn adapt(
     grow: bool,
 ) -> Result<Option<Place>, GptError> {
     let kind = |head: &[u8], entry: usize| head[450 + entry * 16];
-    if (0..4).any(|entry| EXTENDED.contains(&kind(head, entry)) || kind(head, entry) == PROTECTIVE) {
+    if (0..4).any(|entry| EXTENDED.contains(&kind(head, entry)) || kind(head, entry) == PROTECTIVE)
+    {
         return Err(GptError::NoRoom("extended partitions are not changed"));
     }
     let end = |head: &[u8], entry: usize| {
-        (kind(head, entry) != 0).then(|| word(head, 454 + entry * 16) + word(head, 458 + entry * 16))
+        (kind(head, entry) != 0)
+            .then(|| word(head, 454 + entry * 16) + word(head, 458 + entry * 16))
     };
     let unit = (ALIGNMENT / sector).max(1);
     let sectors = (disk / sector).min(u32::MAX.into());
@@ -67,7 +69,8 @@ pub fn adapt(
     }
     let free = (0..4).find(|entry| kind(head, *entry) == 0);
     let at = 446 + free.ok_or(GptError::NoRoom("the partition table is full"))? * 16;
-    head[at..at + 16].copy_from_slice(&[0, 0xfe, 0xff, 0xff, FAT_LBA, 0xfe, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
+    head[at..at + 16]
+        .copy_from_slice(&[0, 0xfe, 0xff, 0xff, FAT_LBA, 0xfe, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0]);
     head[at + 8..at + 12].copy_from_slice(&(limit as u32).to_le_bytes());
     head[at + 12..at + 16].copy_from_slice(&(room as u32).to_le_bytes());
     Ok(Some(Place { start: limit * sector, length: room * sector }))

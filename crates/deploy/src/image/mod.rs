@@ -58,7 +58,9 @@ pub async fn write(
                 return Ok(AgentFact::ImageWritten { disk, written, checksum });
             }
             Err(FetchEnd::Failed(failure)) => return Err(failure),
-            Err(FetchEnd::Changed) => crate::say!("the image changed on its server; from the start"),
+            Err(FetchEnd::Changed) => {
+                crate::say!("the image changed on its server; from the start")
+            }
         }
     }
     Err(failure::network("the image keeps changing on its server"))
@@ -73,7 +75,8 @@ async fn attempt(
     let (to, from) = mpsc::channel(QUEUE);
     let puller = Puller { source: source.clone(), handle: Handle::current() };
     let watched = work.clone();
-    let writing = tokio::task::spawn_blocking(move || carry_out(&puller, from, &node, &order, &work));
+    let writing =
+        tokio::task::spawn_blocking(move || carry_out(&puller, from, &node, &order, &work));
     let fetched = source.pump(&to, &watched).await;
     // The writer sees the end of the file.
     drop(to);

@@ -16,11 +16,7 @@ const PIECE: usize = 64 << 10;
 const CHUNK: usize = 1 << 20;
 
 /// Copies the image; returns its size on disk.
-pub fn copy(
-    source: &mut dyn Read,
-    sink: &mut dyn Sink,
-    work: &Work,
-) -> Result<u64, AgentFailure> {
+pub fn copy(source: &mut dyn Read, sink: &mut dyn Sink, work: &Work) -> Result<u64, AgentFailure> {
     let mut chunk = vec![0; CHUNK];
     let mut at = 0u64;
     let mut zeros = 0u64;

@@ -245,7 +245,9 @@ impl Source {
     fn judge_status(&self, status: StatusCode, from: u64) -> Stop {
         let known = self.version.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         match status {
-            StatusCode::RANGE_NOT_SATISFIABLE if known && from > 0 => Stop::Ended(FetchEnd::Changed),
+            StatusCode::RANGE_NOT_SATISFIABLE if known && from > 0 => {
+                Stop::Ended(FetchEnd::Changed)
+            }
             StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::BAD_REQUEST => Stop::Ended(
                 FetchEnd::Failed(failure::refused(format!("the image's server says {status}"))),
             ),

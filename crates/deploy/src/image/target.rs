@@ -64,7 +64,8 @@ impl Target {
         let exclusive = libc::O_EXCL;
         let open = |flags| OpenOptions::new().read(true).write(true).custom_flags(flags).open(node);
         let plain = open(exclusive).map_err(named)?;
-        let direct = OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(node);
+        let direct =
+            OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(node);
         let size = size_of_disk(&plain).map_err(named)?;
         if size < SMALLEST {
             return Err(failure::disk(format!("{} has only {size} bytes", node.display())));

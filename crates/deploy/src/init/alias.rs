@@ -34,9 +34,12 @@ impl Catalogue {
 
     /// Modules for a device's `modalias`, or for a plain name.
     pub fn modules(&self, alias: &str) -> Vec<&str> {
-        let by_pattern =
-            self.aliases.iter().filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
-        let named = self.files.get_key_value(&alias.replace('-', "_")).map(|(name, _)| name.as_str());
+        let by_pattern = self
+            .aliases
+            .iter()
+            .filter(|(pattern, _)| matches(pattern.as_bytes(), alias.as_bytes()));
+        let named =
+            self.files.get_key_value(&alias.replace('-', "_")).map(|(name, _)| name.as_str());
         by_pattern.map(|(_, module)| module.as_str()).chain(named).collect()
     }
 

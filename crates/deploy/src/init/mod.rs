@@ -34,7 +34,7 @@ pub fn run() -> ! {
     // So the kernel asks us for the modules that file systems and ciphers need.
     let _ = std::fs::write("/proc/sys/kernel/modprobe", "/init");
     let mut loader = Loader::open();
-    let loaded = loader.load_for_devices();
+    let loaded = loader.load_listed() + loader.load_for_devices();
     crate::say!("loaded {loaded} drivers");
     mounts::late();
     std::thread::spawn(move || {

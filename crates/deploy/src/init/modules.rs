@@ -38,6 +38,16 @@ impl Loader {
         Self { dir, catalogue, tried: BTreeSet::new(), known: BTreeSet::new() }
     }
 
+    /// Loads what the image lists because no device asks for it (`modules.load`, one name a line).
+    pub fn load_listed(&mut self) -> usize {
+        let list = fs::read_to_string(self.dir.join("modules.load")).unwrap_or_default();
+        list.lines()
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(|name| self.load(name))
+            .sum()
+    }
+
     /// Loads a driver for every device; returns how many modules went in.
     pub fn load_for_devices(&mut self) -> usize {
         let mut total = 0;

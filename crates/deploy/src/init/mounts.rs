@@ -19,7 +19,9 @@ pub fn early() {
 
 /// Mounts what only some machines have.
 pub fn late() {
-    LATE.iter().filter(|(_, place)| Path::new(place).is_dir()).for_each(|(kind, place)| one(kind, place));
+    LATE.iter()
+        .filter(|(_, place)| Path::new(place).is_dir())
+        .for_each(|(kind, place)| one(kind, place));
 }
 
 fn one(kind: &str, place: &str) {

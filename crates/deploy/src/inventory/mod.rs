@@ -10,9 +10,9 @@ use std::io::Read as _;
 use model::Bytes;
 use model::inventory::{Firmware, Inventory, MemoryModule, Neighbour, Processor, Tpm};
 
+use crate::disks;
 use crate::network::interfaces;
 use crate::settings::Roots;
-use crate::disks;
 
 /// Collects everything. What cannot be read is left out, not guessed.
 pub fn collect(roots: &Roots, tpm: Option<Tpm>, heard: &BTreeMap<String, Neighbour>) -> Inventory {
@@ -76,7 +76,8 @@ fn processors(roots: &Roots) -> Vec<Processor> {
 fn memory(roots: &Roots) -> Vec<MemoryModule> {
     let text = std::fs::read_to_string(roots.proc("meminfo")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kib: Option<u64> = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok());
+    let kib: Option<u64> =
+        line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse().ok());
     kib.into_iter()
         .map(|kib| MemoryModule { slot: String::new(), size: Bytes(kib.saturating_mul(1024)) })
         .collect()

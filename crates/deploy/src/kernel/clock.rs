@@ -11,7 +11,9 @@ pub fn now() -> Timestamp {
     // SAFETY: `spec` is a valid timespec that the kernel fills.
     let done = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut spec) };
     assert!(done == 0, "the real-time clock can always be read");
-    Timestamp::from_micros(spec.tv_sec.saturating_mul(1_000_000).saturating_add(spec.tv_nsec / 1000))
+    Timestamp::from_micros(
+        spec.tv_sec.saturating_mul(1_000_000).saturating_add(spec.tv_nsec / 1000),
+    )
 }
 
 /// Sets the time of day (needs `CAP_SYS_TIME`).

@@ -81,7 +81,8 @@ impl Interface {
         name.push(0);
         route.rt_dev = name.as_mut_ptr();
         // SAFETY: a valid rtentry whose device name lives until the call returns.
-        match unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCADDRT as _, &raw mut route) } {
+        match unsafe { libc::ioctl(self.socket.as_raw_fd(), libc::SIOCADDRT as _, &raw mut route) }
+        {
             0 => Ok(()),
             _ => match io::Error::last_os_error() {
                 exists if exists.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -14,8 +14,11 @@ const LLDP_GROUP: [u8; 6] = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x0e];
 /// with this index. Needs `CAP_NET_RAW`, and a tokio runtime.
 pub fn listen(index: u32, ethertype: u16) -> io::Result<AsyncFd<Socket>> {
     let wire = ethertype.to_be();
-    let socket =
-        Socket::new(Domain::PACKET, Type::DGRAM.nonblocking(), Some(Protocol::from(i32::from(wire))))?;
+    let socket = Socket::new(
+        Domain::PACKET,
+        Type::DGRAM.nonblocking(),
+        Some(Protocol::from(i32::from(wire))),
+    )?;
     // SAFETY: the storage is zeroed and larger than sockaddr_ll; the length is that of sockaddr_ll.
     let ((), address) = unsafe {
         SockAddr::try_init(|storage, length| {

@@ -63,9 +63,11 @@ pub async fn admit(
     let csr = CertificateParams::default().serialize_request(&key)?.der().to_vec();
     let mut line = Line::new(origin.clone(), trust.anonymous(), trust.clone());
     let hello = hello(roots, chip, csr.clone()).await?;
-    let challenge = line.call::<api::AgentHello>(api_path::<api::AgentHello>(), &hello, WAIT).await?;
+    let challenge =
+        line.call::<api::AgentHello>(api_path::<api::AgentHello>(), &hello, WAIT).await?;
     let proof = prove(chip, challenge, csr, hello.tpm.is_some()).await?;
-    let admission = line.call::<api::AgentProve>(api_path::<api::AgentProve>(), &proof, WAIT).await?;
+    let admission =
+        line.call::<api::AgentProve>(api_path::<api::AgentProve>(), &proof, WAIT).await?;
     let config = trust.proven(&admission.certificate, &key.serialize_der())?;
     Ok(Admitted { admission, config })
 }

@@ -62,7 +62,8 @@ impl Link {
                 Err(error) => {
                     crate::say!("not let in by {}: {error}; again soon", self.origin.authority);
                     // A refusal of a person's making is not worth knocking four times a second.
-                    if matches!(&error, AdmissionError::Link(link) if link.is_denial() || link.is_final()) {
+                    if matches!(&error, AdmissionError::Link(link) if link.is_denial() || link.is_final())
+                    {
                         sleep(self.settings.patience.first * 4).await;
                     }
                 }

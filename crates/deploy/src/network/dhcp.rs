@@ -5,14 +5,13 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
-use dhcproto::v4::{
-    DhcpOption, Flags, HType, Message, MessageType, Opcode, OptionCode,
-};
-use dhcproto::{Decodable as _, Decoder, Encodable as _, Encoder};
+use dhcproto::v4::{DhcpOption, Flags, HType, Message, MessageType, Opcode, OptionCode};
+use dhcproto::{Encodable as _, Encoder};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use super::reply::Reply;
 use crate::backoff::random;
 
 const SERVER: u16 = 67;
@@ -21,8 +20,10 @@ const CLIENT: u16 = 68;
 const PACKET_MOST: usize = 1500;
 /// Waits for an answer, doubling (RFC 2131 section 4.1 begins at 4 s; a ramdisk is in a hurry).
 const WAITS: [u64; 5] = [1, 2, 4, 8, 16];
-/// A lease shorter than this is taken as this long: nobody renews every second.
-const LEASE_LEAST: u32 = 60;
+/// DHCP message types (RFC 2132 section 9.6).
+const OFFER: u8 = 2;
+const ACK: u8 = 5;
+const NAK: u8 = 6;
 /// Tells our requests from those of the deployed system.
 const VENDOR_CLASS: &[u8] = b"bedplate-deploy";
 
@@ -68,13 +69,10 @@ impl Client {
         for seconds in WAITS {
             let until = Instant::now() + Duration::from_secs(seconds);
             self.send(&self.discover(xid), Ipv4Addr::BROADCAST).await?;
-            let Some(offer) = self.hear(xid, MessageType::Offer, until).await? else { continue };
-            let Some(offered) = lease(&offer) else { continue };
+            let Some(offered) = self.hear(xid, OFFER, until).await? else { continue };
             self.send(&self.request(xid, &offered), Ipv4Addr::BROADCAST).await?;
             let until = Instant::now() + Duration::from_secs(seconds);
-            if let Some(lease) =
-                self.hear(xid, MessageType::Ack, until).await?.as_ref().and_then(lease)
-            {
+            if let Some(lease) = self.hear(xid, ACK, until).await? {
                 return Ok(Some(lease));
             }
         }
@@ -89,8 +87,7 @@ impl Client {
             message.set_ciaddr(old.address).set_flags(Flags::default());
             self.send(&message, old.server).await?;
             let until = Instant::now() + Duration::from_secs(seconds);
-            let heard = self.hear(xid, MessageType::Ack, until).await?;
-            if let Some(lease) = heard.as_ref().and_then(lease) {
+            if let Some(lease) = self.hear(xid, ACK, until).await? {
                 return Ok(Some(lease));
             }
         }
@@ -135,59 +132,23 @@ impl Client {
         Ok(())
     }
 
-    /// The first answer to us of this kind before `until`.
-    async fn hear(
-        &self,
-        xid: u32,
-        kind: MessageType,
-        until: Instant,
-    ) -> io::Result<Option<Message>> {
+    /// The lease of the first answer to us of this kind before `until`.
+    async fn hear(&self, xid: u32, kind: u8, until: Instant) -> io::Result<Option<Lease>> {
         let mut packet = [0; PACKET_MOST];
         loop {
             let Ok(heard) = timeout_at(until, self.socket.recv_from(&mut packet)).await else {
                 return Ok(None);
             };
             let (length, _) = heard?;
-            let Ok(message) = Message::decode(&mut Decoder::new(&packet[..length])) else { continue };
-            let ours = message.opcode() == Opcode::BootReply
-                && message.xid() == xid
-                && message.chaddr().starts_with(&self.mac);
-            match message.opts().msg_type() {
-                Some(said) if ours && said == kind => return Ok(Some(message)),
-                Some(MessageType::Nak) if ours => return Ok(None),
+            let Some(reply) = Reply::parse(&packet[..length]) else { continue };
+            if reply.xid != xid || reply.mac != self.mac {
+                continue;
+            }
+            match reply.lease {
+                _ if reply.kind == NAK => return Ok(None),
+                Some(lease) if reply.kind == kind => return Ok(Some(lease)),
                 _ => {}
             }
         }
     }
-}
-
-/// What an offer or an acknowledgement gives; `None` when it makes no sense.
-pub fn lease(message: &Message) -> Option<Lease> {
-    let address = message.yiaddr();
-    if address.is_unspecified() || address.is_broadcast() || address.is_multicast() {
-        return None;
-    }
-    let options = message.opts();
-    let mask = match options.get(OptionCode::SubnetMask) {
-        Some(DhcpOption::SubnetMask(mask)) => *mask,
-        _ => Ipv4Addr::new(255, 255, 255, 0),
-    };
-    let router = match options.get(OptionCode::Router) {
-        Some(DhcpOption::Router(routers)) => routers.first().copied(),
-        _ => None,
-    };
-    let mtu = match options.get(OptionCode::InterfaceMtu) {
-        Some(DhcpOption::InterfaceMtu(mtu)) if *mtu >= 1280 => Some(*mtu),
-        _ => None,
-    };
-    let server = match options.get(OptionCode::ServerIdentifier) {
-        Some(DhcpOption::ServerIdentifier(server)) => *server,
-        _ => return None,
-    };
-    let seconds = match options.get(OptionCode::AddressLeaseTime) {
-        Some(DhcpOption::AddressLeaseTime(seconds)) => (*seconds).max(LEASE_LEAST),
-        _ => 3600,
-    };
-    let span = Duration::from_secs(seconds.into());
-    Some(Lease { address, mask, router, mtu, server, span })
 }

@@ -39,7 +39,9 @@ pub async fn listen(name: String, index: u32, heard: Heard) -> std::io::Result<(
     let mut frame = [0; FRAME_MOST];
     loop {
         let mut ready = socket.readable().await?;
-        let read = ready.try_io(|socket| rustix::io::read(socket.get_ref(), &mut frame[..]).map_err(Into::into));
+        let read = ready.try_io(|socket| {
+            rustix::io::read(socket.get_ref(), &mut frame[..]).map_err(Into::into)
+        });
         match read {
             Ok(Ok(length)) => {
                 if let Some(neighbour) = parse(&frame[..length]) {
@@ -112,7 +114,8 @@ mod tests {
 
     #[test]
     fn without_a_name_the_chassis_speaks() {
-        let frame = [2, 7, 4, 0x52, 0x54, 0, 1, 2, 3, 4, 7, 3, 1, 2, 3, 4, 5, 6, 6, 2, 0, 120, 0, 0];
+        let frame =
+            [2, 7, 4, 0x52, 0x54, 0, 1, 2, 3, 4, 7, 3, 1, 2, 3, 4, 5, 6, 6, 2, 0, 120, 0, 0];
         let neighbour = parse(&frame).unwrap();
         assert_eq!(neighbour.system, "52:54:00:01:02:03");
         assert_eq!(neighbour.port, "01:02:03:04:05:06");

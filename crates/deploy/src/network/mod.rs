@@ -5,6 +5,7 @@
 pub mod dhcp;
 pub mod interfaces;
 pub mod lldp;
+pub mod reply;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;

@@ -35,8 +35,9 @@ pub fn overwrite(node: &Path, size: u64, span: &Span<'_>) -> Result<(), AgentFai
             Some(direct) if at < whole => direct,
             _ => &plain,
         };
-        file.write_all_at(&zeros[..length], at)
-            .map_err(|error| fault(&format!("cannot overwrite {} at {at}", node.display()), &error))?;
+        file.write_all_at(&zeros[..length], at).map_err(|error| {
+            fault(&format!("cannot overwrite {} at {at}", node.display()), &error)
+        })?;
         at += length as u64;
     }
     plain.sync_all().map_err(|error| fault("cannot synchronise the disk", &error))
