@@ -15,3 +15,4 @@ pub mod images;
 pub mod leader;
 pub mod nouns;
 pub mod plane;
+pub mod server;

@@ -25,7 +25,7 @@ pub struct Plane {
     /// Hands commands to agents.
     pub orders: Orders,
     /// Counts what happens.
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where everything is kept.

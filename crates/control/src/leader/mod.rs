@@ -38,8 +38,9 @@ pub struct LeaderSettings {
     pub machine: Arc<machine::Settings>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Called after each commit with the number of transactions and changes in it.
-    pub committed: Box<dyn Fn(usize, usize) + Send>,
+    /// Called after each commit with the transactions and changes in it, and how
+    /// long it took.
+    pub committed: Box<dyn Fn(usize, usize, std::time::Duration) + Send>,
 }
 
 /// A handle on the thread that leads.

@@ -249,7 +249,9 @@ impl Writer {
             unreachable!("only a leader has something to commit")
         };
         let (fence, first) = (fence.clone(), self.revision() + 1);
+        let began = self.settings.clock.now();
         self.store()?.commit(fence, first, &batch)?;
+        let took = self.settings.clock.now().since(began).std();
         let mut revision = first;
         self.publish(|published| {
             for transaction in &batch {
@@ -257,7 +259,7 @@ impl Writer {
                 revision += transaction.changes.len() as u64;
             }
         });
-        (self.settings.committed)(batch.len(), (revision - first) as usize);
+        (self.settings.committed)(batch.len(), (revision - first) as usize, took);
         Ok(())
     }
 
