@@ -26,10 +26,9 @@ pub(super) fn caller(plane: &Plane, request: &Request) -> Result<Caller, Problem
         Problem::new(ErrorCode::Unauthenticated, detail)
             .next("Say hello, prove the machine's TPM, and come with the certificate from that.")
     };
-    let peer = request
-        .extensions()
-        .get::<Peer>()
-        .ok_or_else(|| stranger("this is for the agent of a machine, and no certificate was shown"))?;
+    let peer = request.extensions().get::<Peer>().ok_or_else(|| {
+        stranger("this is for the agent of a machine, and no certificate was shown")
+    })?;
     let RoleIdentity::Agent(machine) = peer.identity else {
         let detail = format!("{} is not the agent of a machine", peer.identity);
         return Err(Problem::new(ErrorCode::Forbidden, detail));

@@ -27,10 +27,7 @@ const WORD_LONGEST: usize = 128;
 const REQUEST_LONGEST: usize = 4096;
 
 /// `POST /v1/agent/hello`. Nothing is recorded: whoever cannot prove leaves no trace.
-pub(super) async fn hello(
-    agents: Agents,
-    body: Body,
-) -> Result<Json<Challenge>, Refusal> {
+pub(super) async fn hello(agents: Agents, body: Body) -> Result<Json<Challenge>, Refusal> {
     let hello = checked(document(body, HELLO_LARGEST).await?)?;
     let now = agents.plane.clock.now();
     let endorsement =
@@ -58,7 +55,12 @@ pub(super) async fn hello(
         expires: now + SESSION_SPAN,
     };
     let id = new_id(now, &mut SystemEntropy);
-    agents.talks.sessions.lock().unwrap_or_else(|held| held.into_inner()).begin(id, session, now)?;
+    agents
+        .talks
+        .sessions
+        .lock()
+        .unwrap_or_else(|held| held.into_inner())
+        .begin(id, session, now)?;
     tracing::info!(machine = %machine.name, "an agent said hello");
     Ok(Json(Challenge { session: id, credential, nonce: Encoded(nonce.to_vec()), pcrs }))
 }
@@ -106,8 +108,9 @@ fn check_maker(
 ) -> Result<(), Problem> {
     let roots = &policy.endorsement_roots;
     let forbidden = |detail: String| {
-        Problem::new(ErrorCode::Forbidden, detail)
-            .next("Add the certificate of the TPM's maker to the attestation policy, if it is trusted.")
+        Problem::new(ErrorCode::Forbidden, detail).next(
+            "Add the certificate of the TPM's maker to the attestation policy, if it is trusted.",
+        )
     };
     match &tpm.endorsement_certificate {
         Some(certificate) => attest::check_endorsement_certificate(

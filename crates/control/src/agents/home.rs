@@ -97,7 +97,8 @@ fn host_key(line: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJkbWGDvKGMnPfWQcMDMsM6nNUJB5AwNqZbqVhFh4fLV";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJkbWGDvKGMnPfWQcMDMsM6nNUJB5AwNqZbqVhFh4fLV";
 
     #[test]
     fn cloud_init_sends_a_form() {

@@ -157,11 +157,9 @@ pub(super) fn orders_of(nouns: &Nouns, machine: MachineId) -> Vec<AgentOrder> {
 
 fn as_order(effect: &Arc<Effect>) -> Option<AgentOrder> {
     match &effect.action {
-        Action::Agent { command } => Some(AgentOrder {
-            id: effect.id,
-            sequence: effect.sequence,
-            command: command.clone(),
-        }),
+        Action::Agent { command } => {
+            Some(AgentOrder { id: effect.id, sequence: effect.sequence, command: command.clone() })
+        }
         Action::Bmc { .. } => None,
     }
 }

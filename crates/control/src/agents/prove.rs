@@ -26,10 +26,7 @@ use crate::identity::{AgentCertificate, IdentityError};
 const PROOF_LARGEST: usize = 2 << 20;
 
 /// `POST /v1/agent/prove`. The session is over afterwards, whatever came of it.
-pub(super) async fn prove(
-    agents: Agents,
-    body: Body,
-) -> Result<Json<Admission>, Refusal> {
+pub(super) async fn prove(agents: Agents, body: Body) -> Result<Json<Admission>, Refusal> {
     let proof: Proof = document(body, PROOF_LARGEST).await?;
     let plane = &agents.plane;
     let now = plane.clock.now();
@@ -88,8 +85,7 @@ fn genuine(session: &Session, proof: &Proof, now: Timestamp) -> Result<(), Probl
         csr: session.hello.csr.as_ref(),
         pcrs: &session.pcrs,
     };
-    let rules =
-        attest::Rules { name: "admission", generation: 0, spec: &PolicySpec::default() };
+    let rules = attest::Rules { name: "admission", generation: 0, spec: &PolicySpec::default() };
     match attest::judge(quote, &question, &rules, now).finding {
         Finding::Refused { code, message }
             if !matches!(code, RefusalCode::LogMismatch | RefusalCode::PolicyMismatch) =>

@@ -143,7 +143,8 @@ impl Timers {
         let nouns = self.plane.leader.read();
         let at = nouns.machines.get(machine.uuid()).and_then(|machine| alarm_of(machine));
         let soon = self.plane.clock.now() + AGAIN;
-        let at = at.map(|at| if at < soon && !is_new(&self.alarms(), machine, at) { soon } else { at });
+        let at =
+            at.map(|at| if at < soon && !is_new(&self.alarms(), machine, at) { soon } else { at });
         self.set(machine, at);
     }
 }

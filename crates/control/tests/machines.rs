@@ -1,0 +1,19 @@
+//! Machines, their agents and their BMCs against a whole control plane: a real
+//! record on disk, real TLS, software TPMs; only the BMCs are played.
+
+#[path = "machines/admission.rs"]
+mod admission;
+#[path = "machines/agent.rs"]
+mod agent;
+#[path = "machines/carriers.rs"]
+mod carriers;
+#[path = "machines/certificates.rs"]
+mod certificates;
+#[path = "machines/house.rs"]
+mod house;
+#[path = "machines/images.rs"]
+mod images;
+#[path = "machines/played_bmc.rs"]
+mod played_bmc;
+#[path = "machines/swtpm.rs"]
+mod swtpm;
