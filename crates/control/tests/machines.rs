@@ -13,6 +13,8 @@ mod certificates;
 mod house;
 #[path = "machines/images.rs"]
 mod images;
+#[path = "machines/life.rs"]
+mod life;
 #[path = "machines/played_bmc.rs"]
 mod played_bmc;
 #[path = "machines/swtpm.rs"]

@@ -104,9 +104,13 @@ impl Dispatch {
         may
     }
 
-    /// A worker leaves whatever there is to do: we do not lead any more.
-    pub(super) fn abandon(&self, machine: MachineId) {
-        self.crew().workers.remove(&machine);
+    /// A worker has ended, whyever: because it did not lead any more, was stopped, or
+    /// panicked. Another may be made for the machine.
+    pub(super) fn ended(&self, machine: MachineId, bell: &Arc<Notify>) {
+        let mut crew = self.crew();
+        if crew.workers.get(&machine).is_some_and(|known| Arc::ptr_eq(known, bell)) {
+            crew.workers.remove(&machine);
+        }
     }
 
     /// A place for one more stream of events, as long as there are any.

@@ -27,10 +27,30 @@ const LOOK_LONGEST: Duration = Duration::from_secs(30);
 /// Works until there is nothing to do, we do not lead any more, or all are stopped.
 pub(super) async fn run(dispatch: Arc<Dispatch>, machine: MachineId, bell: Arc<Notify>) {
     let mut stopped = dispatch.stopped.clone();
-    let mut worker = Worker { dispatch, machine, reached: None, doubtful: false };
+    let on_duty = OnDuty { dispatch: dispatch.clone(), machine, bell: bell.clone() };
+    let mut worker = Worker { dispatch: dispatch.clone(), machine, reached: None, doubtful: false };
     tokio::select! {
         () = worker.work(&bell) => {}
-        _ = stopped.wait_for(|stop| *stop) => {}
+        _ = stopped.wait_for(|stop| *stop) => return,
+    }
+    drop(on_duty);
+    if dispatch.plane.leader.leads() {
+        // We lead again, or work came while this worker left: its bell was not heard.
+        dispatch.wake(machine);
+    }
+}
+
+/// Takes the worker off the list when it ends, even by a panic: otherwise nobody
+/// would ever work for this machine again.
+struct OnDuty {
+    dispatch: Arc<Dispatch>,
+    machine: MachineId,
+    bell: Arc<Notify>,
+}
+
+impl Drop for OnDuty {
+    fn drop(&mut self) {
+        self.dispatch.ended(self.machine, &self.bell);
     }
 }
 
@@ -73,7 +93,6 @@ impl Worker {
                 }
             }
         }
-        self.dispatch.abandon(self.machine);
     }
 
     /// Carries one out, within its deadline.

@@ -56,6 +56,13 @@ impl Web {
         read(response).await
     }
 
+    /// Calls home as cloud-init does.
+    pub async fn call(&self, path: &str, form: &str) -> Result<Acknowledged, Problem> {
+        let request = self.client.post(self.url(path)).body(form.to_owned());
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        read(request.send().await.expect("an answer")).await
+    }
+
     pub async fn orders(&self, wait: u32) -> Result<Vec<AgentOrder>, Problem> {
         read(self.get(&format!("/v1/agent/orders?wait={wait}"), None).await).await
     }
