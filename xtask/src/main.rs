@@ -17,7 +17,8 @@ cargo xtask COMMAND
                             from powered off to attested, running, and wiped
   test [AREA]               install what is missing and run the tests of an area:
                             all (default), machines, record, control, units
-  tidy                      check the map, headers, names, lengths and the journeys
+  tidy [--lower]            check the map, headers, names, lengths and the journeys;
+                            with --lower, lower the ratchets to what the tree has
   lint                      cargo fmt --check, clippy, deny, and tidy
   sim machines [--seeds N] [--machines N] [--seed N]
                             the control plane and its machines in simulated time
@@ -32,6 +33,7 @@ fn main() -> Result<()> {
     match arguments.first().map(String::as_str) {
         Some("demo") => demo::demo(rest),
         Some("test") => test::test(rest),
+        Some("tidy") if rest == ["--lower"] => tidy::lower(),
         Some("tidy") => tidy::tidy(),
         Some("lint") => test::lint(),
         Some("sim") => run::program("lab", "sim", rest),
