@@ -178,3 +178,70 @@ impl Session {
         Step::Send(self.window_packets())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_micros(secs * 1_000_000)
+    }
+
+    fn begin(length: usize, options: &[(&str, &str)]) -> (Session, Vec<Vec<u8>>) {
+        let options: Vec<(String, String)> =
+            options.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Session::begin("token".into(), vec![7; length].into(), &options, at(0))
+    }
+
+    /// The numbers of the blocks that are sent.
+    fn blocks(step: &Step) -> Vec<u16> {
+        let Step::Send(packets) = step else { return Vec::new() };
+        packets.iter().map(|packet| u16::from_be_bytes([packet[2], packet[3]])).collect()
+    }
+
+    #[test]
+    fn options_are_agreed_on_and_said_again() {
+        let asked = [("windowsize", "400"), ("tsize", "0"), ("odd", "1"), ("blksize", "9000")];
+        let (mut session, first) = begin(5_120, &asked);
+        let agreement = b"\0\x06windowsize\x0032\0tsize\x005120\0blksize\x001428\0".to_vec();
+        assert_eq!(first, [agreement.clone()]);
+        assert_eq!(session.tick(at(0)), Step::Wait);
+        assert_eq!(session.tick(at(1)), Step::Send(vec![agreement]));
+        assert_eq!(session.acknowledged(1, at(2)), Step::Wait, "nothing was sent yet");
+        assert_eq!(blocks(&session.acknowledged(0, at(2))), [1, 2, 3, 4]);
+        assert_eq!(session.acknowledged(4, at(3)), Step::Done);
+    }
+
+    #[test]
+    fn lost_blocks_of_a_window_are_sent_again() {
+        let (mut session, _) = begin(10 * 512, &[("windowsize", "4")]);
+        assert_eq!(blocks(&session.acknowledged(0, at(0))), [1, 2, 3, 4]);
+        assert_eq!(blocks(&session.acknowledged(2, at(0))), [3, 4, 5, 6], "two came through");
+        assert_eq!(blocks(&session.acknowledged(2, at(0))), [3, 4, 5, 6], "the first was lost");
+        assert_eq!(session.acknowledged(2, at(0)), Step::Wait, "said twice, answered once");
+        assert_eq!(blocks(&session.tick(at(1))), [3, 4, 5, 6], "nothing arrived");
+        assert_eq!(blocks(&session.acknowledged(6, at(1))), [7, 8, 9, 10]);
+        assert_eq!(session.acknowledged(11, at(1)), Step::Wait, "never sent");
+        let last = session.acknowledged(10, at(1));
+        assert_eq!(last, Step::Send(vec![vec![0, 3, 0, 11]]), "the file ends with an empty block");
+        assert_eq!(session.acknowledged(11, at(1)), Step::Done);
+    }
+
+    #[test]
+    fn doubled_acknowledgements_are_not_answered_twice() {
+        let (mut session, first) = begin(2_000, &[]);
+        assert_eq!(first.len(), 1);
+        assert_eq!(blocks(&session.acknowledged(1, at(0))), [2]);
+        assert_eq!(session.acknowledged(1, at(0)), Step::Wait);
+        assert_eq!(blocks(&session.acknowledged(2, at(0))), [3]);
+    }
+
+    #[test]
+    fn who_is_silent_is_given_up() {
+        let (mut session, _) = begin(2_000, &[]);
+        for secs in 1..6 {
+            assert_eq!(blocks(&session.tick(at(secs))), [1]);
+        }
+        assert_eq!(session.tick(at(6)), Step::Lost);
+    }
+}

@@ -1,4 +1,4 @@
-//! TFTP against curl, which somebody else wrote, and against lost packets.
+//! TFTP against curl, which somebody else wrote. Lost packets: `src/tftp/session.rs`.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::time::Duration;
@@ -68,43 +68,6 @@ fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut buffer = [0; 2_048];
     let length = socket.recv(&mut buffer).unwrap();
     buffer[..length].to_vec()
-}
-
-fn block_of(packet: &[u8]) -> u16 {
-    assert_eq!(packet[..2], [0, 3], "a block of data");
-    u16::from_be_bytes([packet[2], packet[3]])
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lost_blocks_of_a_window_are_sent_again() {
-    let served = serve(pattern(10 * 512));
-    let socket = client(&served);
-    let path = netboot::boot_path(TOKEN);
-    socket.send(&request(&path, &[("windowsize", "4"), ("tsize", "0"), ("odd", "1")])).unwrap();
-    assert_eq!(receive(&socket), b"\0\x06windowsize\x004\0tsize\x005120\0");
-    // The agreement is said again when the client is silent.
-    assert_eq!(receive(&socket), b"\0\x06windowsize\x004\0tsize\x005120\0");
-    let window = |first: u16| {
-        let got: Vec<u16> = (0..4).map(|_| block_of(&receive(&socket))).collect();
-        assert_eq!(got, [first, first + 1, first + 2, first + 3]);
-    };
-    socket.send(&[0, 4, 0, 0]).unwrap();
-    window(1);
-    // Only two came through: the next window begins behind them.
-    socket.send(&[0, 4, 0, 2]).unwrap();
-    window(3);
-    // The first of the window was lost: the client says what it last had, once.
-    socket.send(&[0, 4, 0, 2]).unwrap();
-    window(3);
-    // Nothing arrives: after a second the same window comes again.
-    window(3);
-    socket.send(&[0, 4, 0, 6]).unwrap();
-    window(7);
-    socket.send(&[0, 4, 0, 10]).unwrap();
-    let last = receive(&socket);
-    assert_eq!((block_of(&last), last.len()), (11, 4), "the file ends with an empty block");
-    socket.send(&[0, 4, 0, 11]).unwrap();
-    stop_and_see_both(served).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -291,6 +291,29 @@ async fn firmware_leaves_pxe_soon_when_it_is_not_meant_to_boot_so() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn firmware_without_a_permit_goes_on_at_once() {
+    if !can_run() {
+        return;
+    }
+    let _turn = turn();
+    let folder = Folder::new("uefi-none");
+    let image = folder.join("bedplate.efi");
+    std::fs::write(&image, b"never fetched").unwrap();
+    let net = Net::new("none").await;
+    let book = Arc::new(Book::default());
+    book.known.lock().unwrap().push(MAC.to_owned());
+    let running = net.serve(&image, book.clone());
+    let mut machine = Machine::start(&net, &folder, &NO_IPV6);
+    let pxe = machine.until(&["Start PXE over IPv4"]).await.unwrap();
+    let http = machine.until(&["Start HTTP Boot over IPv4"]).await.unwrap();
+    let failed = machine.until(&["UEFI HTTPv4 (MAC:525400BED001)\" from"]).await.unwrap();
+    println!("no permit: {:.1} s for PXE and {:.1} s for HTTP", http - pxe, failed - http);
+    // By each way it asked, took what was offered, and was refused the file.
+    assert_eq!(book.seen().len(), 4, "{:?}", book.seen());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn firmware_boots_the_signed_image_from_a_drive() {
     if !can_run() || !have(&[("xorriso", "xorriso"), ("mformat", "mtools")]) {
         return;
