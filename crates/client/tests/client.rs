@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use bedplate_client::{Client, ClientError, ClientSettings, Options};
+use client::{Client, ClientError, ClientSettings, Options};
 use model::Secret;
 use model::api::{ListMachines, PowerMachine, PowerRequest};
 use model::bmc::PowerAction;

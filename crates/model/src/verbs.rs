@@ -37,7 +37,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("learnPolicy", "policy learn"),
     ("listOperations", "operation list"),
     ("getOperation", "operation show"),
-    ("settleOperation", "operation retry|skip|abandon"),
+    ("settleOperation", "operation retry/skip/abandon"),
     ("listEvents", "events"),
     ("listProjects", "project list"),
     ("createProject", "project create"),
@@ -53,7 +53,7 @@ pub const VERBS: &[(&str, &str)] = &[
     ("callHome", MACHINE_ONLY),
 ];
 
-/// The verb of an endpoint. Where there are several, `|` stands between their last words.
+/// The verb of an endpoint. Where there are several, `/` stands between their last words.
 pub fn verb(endpoint: &str) -> Option<&'static str> {
     VERBS.iter().find(|(name, _)| *name == endpoint).map(|(_, verb)| *verb)
 }

@@ -45,19 +45,55 @@ fn window(
     incoming: &Incoming<ListEvents>,
     before: u64,
 ) -> Result<(Option<u64>, Vec<Event>), Problem> {
-    let mut width = incoming.query.limit as u64;
-    loop {
-        let after = before.saturating_sub(1 + width);
-        match incoming.plane.leader.events(after, width as usize) {
-            Ok(mut events) => {
-                events.retain(|event| event.revision < before);
-                let begin = (after > 0).then_some(after + 1);
-                return Ok((begin, events));
-            }
-            // The oldest of them are pruned: fewer may still be there.
-            Err(problem) if problem.code == ErrorCode::Gone && width > 1 => width /= 2,
-            Err(problem) if problem.code == ErrorCode::Gone => return Ok((None, Vec::new())),
+    let (leader, width) = (&incoming.plane.leader, incoming.query.limit as u64);
+    let newest = before.saturating_sub(1);
+    let wanted = newest.saturating_sub(width);
+    let after = oldest_kept(wanted, newest, |after| leader.events(after, 0).map(drop))?;
+    let mut events = match leader.events(after, width as usize) {
+        Ok(events) => events,
+        // All that this page would have is pruned: the one before was the last.
+        Err(problem) if problem.code == ErrorCode::Gone => return Ok((None, Vec::new())),
+        Err(problem) => return Err(problem),
+    };
+    events.retain(|event| event.revision < before);
+    Ok(((wanted > 0 && after == wanted).then_some(wanted + 1), events))
+}
+
+/// The first revision between two after which all is kept; the second one when nothing is.
+fn oldest_kept(
+    first: u64,
+    last: u64,
+    kept: impl Fn(u64) -> Result<(), Problem>,
+) -> Result<u64, Problem> {
+    let (mut low, mut high) = (first, last);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        // The first look is at the beginning: mostly all is kept.
+        let look = if (low, high) == (first, last) { first } else { middle };
+        match kept(look) {
+            Ok(()) => high = look,
+            Err(problem) if problem.code == ErrorCode::Gone => low = look + 1,
             Err(problem) => return Err(problem),
+        }
+    }
+    Ok(low)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_that_is_kept_is_found() {
+        for kept_after in 0..20_u64 {
+            let kept = |after| match after < kept_after {
+                true => Err(Problem::new(ErrorCode::Gone, "pruned")),
+                false => Ok(()),
+            };
+            for first in 0..12 {
+                let found = oldest_kept(first, 12, kept).unwrap();
+                assert_eq!(found, kept_after.clamp(first, 12), "{kept_after} {first}");
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use model::api::Endpoint;
 use model::{ErrorCode, Problem};
 
+use super::listener::Closing;
 use super::observe::RequestName;
 use super::principal::Principal;
 use super::query::Query;
@@ -59,8 +60,8 @@ pub struct Incoming<E: Endpoint> {
     pub body: E::Request,
     /// The bytes of an upload; nothing otherwise.
     pub content: Body,
-    /// The headers.
-    pub headers: HeaderMap,
+    /// Tells when the listener ends.
+    pub closing: Closing,
     /// `If-Match`.
     pub generation: Match,
     /// `Idempotency-Key`, with the digest of the request.
@@ -83,6 +84,7 @@ impl<E: Endpoint> Incoming<E> {
             return Err(internal("a request came past the authorisation"));
         };
         let idempotency = idempotency(&parts, &bytes, &principal)?;
+        let closing = parts.extensions.remove::<Closing>().unwrap_or_default();
         let request = parts.extensions.remove::<RequestName>().map(|name| name.0);
         Ok(Self {
             plane,
@@ -92,7 +94,7 @@ impl<E: Endpoint> Incoming<E> {
             query,
             body: parse::<E>(&bytes, upload)?,
             content,
-            headers: parts.headers,
+            closing,
             generation,
             idempotency,
         })

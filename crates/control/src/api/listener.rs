@@ -19,7 +19,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt as _;
@@ -40,6 +40,22 @@ const PAUSE: Duration = Duration::from_millis(100);
 const STREAMS: u32 = 128;
 /// Bytes of headers that one request may have.
 const HEADERS: usize = 32 * 1024;
+
+/// Tells of the end of the listener, so that what would go on for ever (a watch)
+/// or for long (a wait) ends by itself. In the extensions of every request.
+#[derive(Clone, Debug, Default)]
+pub struct Closing(Option<watch::Receiver<bool>>);
+
+impl Closing {
+    /// Returns when the listener is to end; never where there is no listener.
+    pub async fn wait(&mut self) {
+        match &mut self.0 {
+            // Without its sender the listener has ended already.
+            Some(closing) => drop(closing.wait_for(|closing| *closing).await),
+            None => std::future::pending().await,
+        }
+    }
+}
 
 /// Serves a router over TLS until `shutdown` ends. Then no connection is taken
 /// any more, those that are open may finish what they are at for five seconds,
@@ -78,6 +94,7 @@ async fn accept(
 ) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let (close, closing) = watch::channel(false);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let next = async {
@@ -92,9 +109,9 @@ async fn accept(
         match accepted {
             Ok((stream, address)) => {
                 let (acceptor, router) = (acceptor.clone(), router.clone());
-                let watcher = graceful.watcher();
+                let (watcher, closing) = (graceful.watcher(), Closing(Some(closing.clone())));
                 tokio::spawn(async move {
-                    connection(stream, address, acceptor, router, watcher).await;
+                    connection(stream, (address, closing), acceptor, router, watcher).await;
                     drop(permit);
                 });
             }
@@ -105,6 +122,7 @@ async fn accept(
         }
     }
     drop(listener);
+    close.send_replace(true);
     if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
         tracing::info!("some connections did not end in time and are dropped");
     }
@@ -113,7 +131,7 @@ async fn accept(
 /// One connection, from its first byte to its last.
 async fn connection(
     stream: TcpStream,
-    address: SocketAddr,
+    (address, closing): (SocketAddr, Closing),
     acceptor: TlsAcceptor,
     router: Router,
     watcher: Watcher,
@@ -133,6 +151,7 @@ async fn connection(
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         let extensions = request.extensions_mut();
         extensions.insert(ConnectInfo(address));
+        extensions.insert(closing.clone());
         if let Some(peer) = &peer {
             extensions.insert(peer.clone());
         }

@@ -2,6 +2,7 @@
 //! its types. `docs/openapi.json` is the same text, kept so that a change of the
 //! API shows in a review.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use schemars::SchemaGenerator;
@@ -176,7 +177,8 @@ fn parameters(info: &EndpointInfo) -> Vec<Value> {
             }));
         }
         let needed = info.method == Method::Put && info.has_request;
-        parameters.push(json!({
+        if info.path.contains('{') {
+            parameters.push(json!({
             "name": "If-Match", "in": "header",
             "description": match needed {
                 true => "The etag of the resource that is changed. Needed, unless there is none yet.",
@@ -184,6 +186,7 @@ fn parameters(info: &EndpointInfo) -> Vec<Value> {
             },
             "schema": { "type": "string" },
         }));
+        }
     }
     parameters
 }
@@ -234,42 +237,64 @@ fn headers() -> Value {
     })
 }
 
-/// Gives the schemas of generic types names that people would choose.
-fn renamed(document: Value) -> Value {
-    let mut text = document.to_string();
-    for (generated, name) in renames(&document) {
-        text = text.replace(&format!("\"{generated}\""), &format!("\"{name}\""));
-        text = text.replace(&format!("schemas/{generated}\""), &format!("schemas/{name}\""));
+/// What every reference to a schema begins with.
+const SCHEMAS: &str = "#/components/schemas/";
+
+/// Gives the schemas of generic types names that people would choose: a resource
+/// whose spec is a `MachineSpec` is a `Machine`, and a page of those a `MachinePage`.
+fn renamed(mut document: Value) -> Value {
+    let schemas = document["components"]["schemas"].take();
+    let Value::Object(schemas) = schemas else {
+        unreachable!("the schemas were put there as an object");
+    };
+    let referred = |schema: &Value, pointer: &str| {
+        let reference = schema.pointer(pointer)?.as_str()?;
+        reference.strip_prefix(SCHEMAS).map(str::to_owned)
+    };
+    let mut names = BTreeMap::new();
+    for (generated, schema) in schemas.iter().filter(|(name, _)| name.starts_with("Resource")) {
+        let spec = referred(schema, "/properties/spec/$ref").unwrap_or_default();
+        if let Some(noun) = spec.strip_suffix("Spec") {
+            names.insert(generated.clone(), noun.to_owned());
+        }
     }
-    // What was printed from JSON parses as JSON.
-    serde_json::from_str(&text).unwrap_or(document)
-}
-
-/// `Resource_for_machineId_and_MachineSpec_and_MachineStatus` is a `Machine`, and
-/// `Page_for_` that is a `MachinePage`.
-fn renames(document: &Value) -> Vec<(String, String)> {
-    let schemas = document["components"]["schemas"].as_object();
-    let names = schemas.into_iter().flatten().map(|(name, _)| name);
-    let mut renames: Vec<(String, String)> = names
-        .filter_map(|generated| {
-            let item = generated.strip_prefix("Page_for_");
-            let name = resource(item.unwrap_or(generated));
-            match (item, name) {
-                (Some(item), name) => {
-                    Some((generated.clone(), format!("{}Page", name.unwrap_or(item))))
-                }
-                (None, Some(name)) => Some((generated.clone(), name.to_owned())),
-                (None, None) => None,
-            }
-        })
+    for (generated, schema) in schemas.iter().filter(|(name, _)| name.starts_with("Page")) {
+        if let Some(item) = referred(schema, "/properties/items/items/$ref") {
+            let noun = names.get(&item).unwrap_or(&item);
+            names.insert(generated.clone(), format!("{noun}Page"));
+        }
+    }
+    let count = schemas.len();
+    let named: Map<String, Value> = schemas
+        .into_iter()
+        .map(|(name, schema)| (names.get(&name).cloned().unwrap_or(name), schema))
         .collect();
-    renames.sort_by_key(|(generated, _)| std::cmp::Reverse(generated.len()));
-    renames
+    assert_eq!(named.len(), count, "two schemas would have one name");
+    document["components"]["schemas"] = Value::Object(named);
+    refer(&mut document, &names);
+    document
 }
 
-fn resource(generated: &str) -> Option<&str> {
-    let rest = generated.strip_prefix("Resource_for_")?;
-    rest.split("_and_").nth(1)?.strip_suffix("Spec")
+/// Follows the new names in every reference.
+fn refer(value: &mut Value, names: &BTreeMap<String, String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let new = match (key.as_str(), &*value) {
+                    ("$ref", Value::String(reference)) => {
+                        reference.strip_prefix(SCHEMAS).and_then(|name| names.get(name))
+                    }
+                    _ => None,
+                };
+                match new {
+                    Some(name) => *value = Value::String(format!("{SCHEMAS}{name}")),
+                    None => refer(value, names),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| refer(item, names)),
+        _ => {}
+    }
 }
 
 /// The same with the keys of every object in order, whatever the map keeps.

@@ -42,7 +42,7 @@ async fn list(incoming: Incoming<ListOperations>) -> Outcome<ListOperations> {
     Ok(Answered::document(cut.page(revision, |operation| (*operation).clone())))
 }
 
-async fn show(incoming: Incoming<GetOperation>) -> Outcome<GetOperation> {
+async fn show(mut incoming: Incoming<GetOperation>) -> Outcome<GetOperation> {
     let mut changed = incoming.plane.leader.changed();
     let patience = tokio::time::sleep(Duration::from_secs(incoming.query.wait));
     let mut patience = std::pin::pin!(patience);
@@ -56,6 +56,7 @@ async fn show(incoming: Incoming<GetOperation>) -> Outcome<GetOperation> {
             && tokio::select! {
                 moved = changed.changed() => moved.is_err(),
                 () = &mut patience => true,
+                () = incoming.closing.wait() => true,
             };
         if over || late {
             return detail(&incoming);

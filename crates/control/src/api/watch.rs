@@ -24,6 +24,7 @@ use model::event::Event;
 use model::{ErrorCode, Problem};
 
 use super::incoming::Incoming;
+use super::listener::Closing;
 use super::metrics::Open;
 use super::principal::Principal;
 use super::scope::Scope;
@@ -58,6 +59,7 @@ pub fn begin<E: Endpoint>(
         labels: incoming.query.labels.clone(),
         after,
         changed,
+        closing: incoming.closing.clone(),
         out_of_sight: HashSet::new(),
         over: false,
         _open: incoming.plane.metrics.watch(),
@@ -82,6 +84,7 @@ struct Watching {
     /// Everything up to here was looked at.
     after: u64,
     changed: Receiver<u64>,
+    closing: Closing,
     /// Machines of which the caller has heard that they are out of sight.
     out_of_sight: HashSet<String>,
     over: bool,
@@ -111,6 +114,8 @@ impl Watching {
                     // The leader has stopped; whoever watches comes back to the next one.
                     moved.ok()?;
                 }
+                // Whoever watches comes back to the next one here too.
+                () = self.closing.wait() => return None,
                 () = &mut heartbeat => return Some(Bytes::from_static(b"\n")),
             }
         }
