@@ -204,7 +204,7 @@ mod tests {
         let asked = [("windowsize", "400"), ("tsize", "0"), ("odd", "1"), ("blksize", "9000")];
         let (mut session, first) = begin(5_120, &asked);
         let agreement = b"\0\x06windowsize\x0032\0tsize\x005120\0blksize\x001428\0".to_vec();
-        assert_eq!(first, [agreement.clone()]);
+        assert_eq!(first, std::slice::from_ref(&agreement));
         assert_eq!(session.tick(at(0)), Step::Wait);
         assert_eq!(session.tick(at(1)), Step::Send(vec![agreement]));
         assert_eq!(session.acknowledged(1, at(2)), Step::Wait, "nothing was sent yet");
