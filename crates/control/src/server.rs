@@ -136,6 +136,9 @@ impl Server {
             listen(&plane, machines, ClientAuth::Optional, crate::api::agent_router, stopped)?,
         ];
         let first_token = first_steps(&plane).await?;
+        // What a crash left of images that nobody knows any more.
+        let known = plane.leader.read().images.iter().map(|(_, image)| image.id).collect();
+        plane.images.sweep(&known)?;
         let carriers = carriers::start(plane.clone());
         let url = format!("https://{address}");
         write_url(&settings.directory, &url)?;
