@@ -93,6 +93,11 @@ impl Remains {
         &self.record.network
     }
 
+    /// Where its sockets are.
+    pub fn sockets(&self) -> &Path {
+        &self.record.sockets
+    }
+
     /// The process that runs it, while that lives.
     pub fn owner(&self) -> Option<u32> {
         let owner = self.record.owner;

@@ -70,12 +70,13 @@ impl Bmc {
             .await
             .map_err(system(format!("listen on {listen} for the BMC of {}", spec.name)))?;
         let address = listener.local_addr().map_err(system("read the address of the BMC"))?;
+        let events = hardware.events();
         let service =
             Arc::new(service::Service::new(BmcSpec { listen: address, ..spec }, hardware)?);
         let acceptor = identity.acceptor()?;
         let tasks = vec![
             tokio::spawn(tls::serve(listener, acceptor, Arc::clone(&service))).abort_handle(),
-            tokio::spawn(Arc::clone(&service).attend()).abort_handle(),
+            tokio::spawn(Arc::clone(&service).attend(events)).abort_handle(),
         ];
         Ok(Self { address, certificate: identity.digest(), service, tasks })
     }

@@ -9,6 +9,7 @@ use hyper::header::{AUTHORIZATION, IF_MATCH, IF_NONE_MATCH};
 use hyper::{Method, Request, Response, StatusCode};
 use model::Timestamp;
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use world::{Clock, SystemClock};
 
@@ -74,9 +75,8 @@ impl Service {
 
     /// Writes down what the machine does, and gives it the boot that is wished for when
     /// it restarts by itself.
-    pub(super) async fn attend(self: Arc<Self>) {
-        use tokio::sync::broadcast::error::RecvError;
-        let mut events = self.hardware.events();
+    pub(super) async fn attend(self: Arc<Self>, mut events: broadcast::Receiver<HardwareEvent>) {
+        use broadcast::error::RecvError;
         loop {
             let event = match events.recv().await {
                 Ok(event) => event,

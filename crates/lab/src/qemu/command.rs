@@ -3,7 +3,9 @@
 //! q35 with system management mode, because secure boot is only as good as the
 //! protection of the variable store; NVMe, because Debian's cloud kernel has it built
 //! in, OVMF boots from it, and it can be formatted (which is how it is sanitised);
-//! USB for the virtual drive, because it is plugged at run time as real BMCs do.
+//! USB for the virtual drive, because it is plugged at run time as real BMCs do; the
+//! TPM as a command-response buffer, because firmware talks to it in fewer steps than
+//! by the older interface, which under emulation saves seconds.
 
 use std::path::{Path, PathBuf};
 
@@ -130,7 +132,7 @@ impl Plan {
         let tpm = escape(&self.socket("tpm"));
         line.add("-chardev", format!("socket,id=tpm,path={tpm}"));
         line.add("-tpmdev", "emulator,id=tpm0,chardev=tpm");
-        line.add("-device", "tpm-tis,tpmdev=tpm0");
+        line.add("-device", "tpm-crb,tpmdev=tpm0");
     }
 
     /// QEMU dials us for the console and for control, so that not a byte is lost.

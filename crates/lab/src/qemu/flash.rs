@@ -14,7 +14,7 @@ use crate::uefi_vars::{BootOption, DevicePath, Store};
 use super::command::{PORT_MEDIA, Plan, SLOT_DISK, SLOT_NET, SLOT_USB};
 
 /// Number of the boot option that the BMC uses; firmware counts its own from 0 up.
-const OPTION: u16 = 0x9900;
+const OPTION: u16 = 0x0bed;
 
 /// Lays out the first variable store of a machine. With secure boot, Microsoft's keys
 /// stay beside ours where they are installed, so that a distribution's shim boots.

@@ -26,6 +26,8 @@ use super::run::{Run, Said};
 
 /// Readings of processor time closer together than this say nothing.
 const METER_SPAN: model::Duration = model::Duration::from_millis(500);
+/// How often an image is asked for that its device still holds: for 5 s.
+const UNPLUG_TRIES: u32 = 100;
 /// `USER_HZ`: Linux shows processor time in hundredths of a second.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -148,7 +150,15 @@ async fn plug(run: &Run, image: &std::path::Path) -> Result<(), String> {
 
 async fn unplug(run: &Run) -> Result<(), String> {
     run.qmp.execute("device_del", json!({"id": "media"})).await?;
-    run.qmp.execute("blockdev-del", json!({"node-name": "media"})).await.map(drop)
+    // The device lets go of its image a little after it has gone.
+    let mut tries = 0;
+    loop {
+        match run.qmp.execute("blockdev-del", json!({"node-name": "media"})).await {
+            Err(_) if tries < UNPLUG_TRIES => tries += 1,
+            other => return other.map(drop),
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
 }
 
 impl State {

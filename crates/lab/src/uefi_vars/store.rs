@@ -162,7 +162,7 @@ fn volume_header(image: &[u8]) -> Result<usize, StoreError> {
         return Err(StoreError::NoVolume);
     }
     let length = usize::from(u16_at(image, 48));
-    if !(64..=0x400).contains(&length) || length % 2 != 0 {
+    if !(64..=0x400).contains(&length) || !length.is_multiple_of(2) {
         return Err(StoreError::Volume);
     }
     let sum = image[..length]
@@ -238,7 +238,7 @@ fn lay(variable: &Variable, out: &mut Vec<u8>) {
     out.extend(variable.vendor);
     out.extend(name);
     out.extend(&variable.data);
-    while out.len() % 4 != 0 {
+    while !out.len().is_multiple_of(4) {
         out.push(0xff);
     }
 }

@@ -1,19 +1,19 @@
 //! Real machines: QEMU, OVMF and swtpm, switched by Redfish.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bedplate_lab::{Accel, Accelerator, LabError, LabMachine, Rack, RackSpec};
+use bedplate_lab::{Accel, Accelerator, LabError, Rack, RackSpec};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::client::{Client, Scratch};
 
 /// Firmware under emulation takes ten seconds, on a busy machine minutes.
-const BOOT_LIMIT: Duration = Duration::from_secs(300);
+pub const BOOT_LIMIT: Duration = Duration::from_secs(300);
 
 /// Says why a rack cannot be tested here, if it cannot.
-fn skipped() -> bool {
+pub fn skipped() -> bool {
     let possible = bedplate_lab::needs::check().and_then(|_| bedplate_lab::needs::check_root());
     if let Err(error) = &possible {
         println!("skipped: {error}");
@@ -21,16 +21,43 @@ fn skipped() -> bool {
     possible.is_err()
 }
 
-fn spec(name: &str, dir: &Scratch, machines: usize) -> RackSpec {
-    let mut spec = RackSpec::new(name, &dir.0, machines);
-    // Names of namespaces are the host's: no two test runs may share one.
-    spec.network.namespace = format!("bp-{name}-{}", std::process::id());
+/// A directory for a rack. When a test fails half-way it takes the wire with it.
+pub struct Site(pub Scratch);
+
+impl Site {
+    pub fn new(name: &str) -> Self {
+        Self(Scratch::new(name))
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.0.0
+    }
+
+    pub fn spec(&self, name: &str, machines: usize) -> RackSpec {
+        spec(name, self.dir(), machines, std::process::id())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Ok(Some(remains)) = Rack::attach(self.dir()) {
+            let namespace = &remains.network().namespace;
+            let _ = std::process::Command::new("ip").args(["netns", "delete", namespace]).status();
+            let _ = std::fs::remove_dir_all(remains.sockets());
+        }
+    }
+}
+
+/// Names of namespaces are the host's: no two test runs may share one.
+pub fn spec(name: &str, dir: &Path, machines: usize, run: u32) -> RackSpec {
+    let mut spec = RackSpec::new(name, dir, machines);
+    spec.network.namespace = format!("bp-{name}-{run}");
     spec.accel = Accel::Tcg;
     spec
 }
 
 /// Waits until the console has said something.
-async fn await_text(rack: &Rack, machine: &str, text: &str) {
+pub async fn await_text(rack: &Rack, machine: &str, text: &str) {
     let console = rack.console(machine).unwrap().clone();
     let heard = async {
         let mut end = 0;
@@ -44,7 +71,7 @@ async fn await_text(rack: &Rack, machine: &str, text: &str) {
 }
 
 /// Processes whose command line names something.
-fn processes(name: &str) -> Vec<String> {
+pub fn processes(name: &str) -> Vec<String> {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = all.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
@@ -56,8 +83,8 @@ async fn a_machine_boots_where_its_bmc_points_and_leaves_nothing() {
     if skipped() {
         return;
     }
-    let dir = Scratch::new("lab-boot");
-    let spec = spec("boot", &dir, 1);
+    let site = Site::new("lab-boot");
+    let spec = site.spec("boot", 1);
     let namespace = PathBuf::from("/run/netns").join(&spec.network.namespace);
     let rack = Rack::up(spec, |doing| println!("{doing}")).await.unwrap();
     assert_eq!(rack.accelerator(), Accelerator::Tcg);
@@ -91,47 +118,8 @@ async fn a_machine_boots_where_its_bmc_points_and_leaves_nothing() {
     rack.down().await.unwrap();
     rack.down().await.unwrap();
     assert!(!namespace.exists());
-    let left = processes(dir.0.to_str().unwrap());
+    let left = processes(site.dir().to_str().unwrap());
     assert!(left.is_empty(), "{left:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_lab_left_is_cleared() {
-    if skipped() {
-        return;
-    }
-    let dir = Scratch::new("lab-crash");
-    let spec = spec("crash", &dir, 2);
-    let rack = Rack::up(spec.clone(), |_| ()).await.unwrap();
-    let before = rack.machines();
-    let client = Client::of(&before[0]);
-    client.reset("On").await;
-    client.await_power("On").await;
-    assert!(!processes(dir.0.to_str().unwrap()).is_empty());
-    // As far as the rack can tell, this is a crash: nothing is taken down in order.
-    drop(rack);
-    let gone = async {
-        while !processes(dir.0.to_str().unwrap()).is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), gone)
-        .await
-        .expect("machines die with their rack");
-    let remains = Rack::attach(&dir.0).unwrap().expect("the record is still there");
-    assert_eq!((remains.name(), remains.owner()), ("crash", None));
-    // Coming up again clears it, and the machines are the same.
-    let rack = Rack::up(spec, |doing| println!("{doing}")).await.unwrap();
-    let after = rack.machines();
-    let known = |machine: &LabMachine| (machine.uuid.clone(), machine.mac.clone());
-    assert_eq!(
-        before.iter().map(known).collect::<Vec<_>>(),
-        after.iter().map(known).collect::<Vec<_>>()
-    );
-    assert_eq!(before[0].bmc_certificate, after[0].bmc_certificate);
-    assert_eq!(before[0].password.expose(), after[0].password.expose());
-    rack.down().await.unwrap();
-    assert!(Rack::attach(&dir.0).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -139,8 +127,8 @@ async fn a_namespace_of_somebody_else_is_left_alone() {
     if skipped() {
         return;
     }
-    let dir = Scratch::new("lab-taken");
-    let spec = spec("taken", &dir, 1);
+    let site = Site::new("lab-taken");
+    let spec = site.spec("taken", 1);
     let namespace = spec.network.namespace.clone();
     let ip = |verb| {
         world::process::run("ip", ["netns", verb, &namespace], model::Duration::from_secs(20))
@@ -149,7 +137,7 @@ async fn a_namespace_of_somebody_else_is_left_alone() {
     let refused = Rack::up(spec, |_| ()).await.map(drop);
     ip("delete").await.unwrap();
     assert!(matches!(refused, Err(LabError::NamespaceTaken { .. })), "{refused:?}");
-    assert!(Rack::attach(&dir.0).unwrap().is_none());
+    assert!(Rack::attach(site.dir()).unwrap().is_none());
 }
 
 #[test]
@@ -169,12 +157,12 @@ async fn kvm_is_chosen_only_where_it_boots_firmware() {
     if skipped() {
         return;
     }
-    let dir = Scratch::new("lab-kvm");
-    let mut spec = spec("kvm", &dir, 1);
+    let site = Site::new("lab-kvm");
+    let mut spec = site.spec("kvm", 1);
     spec.accel = Accel::Auto;
     let rack = Rack::up(spec, |_| ()).await.unwrap();
     println!("probed: {:?}", rack.accelerator());
-    let kept = dir.0.join("kvm.json");
+    let kept = site.dir().join("kvm.json");
     if std::path::Path::new("/dev/kvm").exists() {
         let answer: serde_json::Value =
             serde_json::from_slice(&std::fs::read(kept).unwrap()).unwrap();

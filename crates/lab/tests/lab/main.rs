@@ -2,7 +2,9 @@
 //! validator and `virt-fw-vars`; and the BMC's protocol, request by request.
 
 mod client;
+mod crash;
 mod machines;
+mod media;
 mod protocol;
 mod validator;
 mod variables;
