@@ -52,7 +52,7 @@ pub fn prepare(roots: &Roots, disk: &str) -> Result<(), KexecError> {
     for partition in partitions(roots, disk) {
         for kind in FILE_SYSTEMS {
             let flags = MountFlags::RDONLY | MountFlags::NOEXEC | MountFlags::NODEV;
-            if mount(&roots.dev(&partition), PLACE, kind, flags, c"").is_err() {
+            if mount(roots.dev(&partition), PLACE, kind, flags, c"").is_err() {
                 continue;
             }
             let loaded = load_from(Path::new(PLACE));

@@ -30,12 +30,12 @@ pub fn test(roots: &Roots, until: &Until) -> Result<String, String> {
     let mut passed = 0u64;
     for round in 0u64.. {
         for (number, piece) in pieces.iter_mut().enumerate() {
-            let salt = (number as u64) << 40 | round;
+            let salt = ((number as u64) << 40) | round;
             check(piece, salt)?;
             passed += PIECE as u64;
             if !until.goes_on() {
                 let (mib, rate) =
-                    (pieces.len() * PIECE >> 20, passed as f64 / until.seconds() / 1e9);
+                    ((pieces.len() * PIECE) >> 20, passed as f64 / until.seconds() / 1e9);
                 return Ok(format!("{mib} MiB, {rate:.2} GB checked a second"));
             }
         }

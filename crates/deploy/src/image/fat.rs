@@ -73,8 +73,9 @@ pub fn make(files: &[SeedFile], sector: u32, serial: u32) -> Result<Vec<u8>, Fat
         let content = file.content.as_bytes();
         let count = content.len().div_ceil(CLUSTER);
         let first = if count == 0 { 0 } else { next };
-        for cluster in next..next + count {
-            fat[cluster] = if cluster + 1 == next + count { 0xfff } else { cluster as u16 + 1 };
+        // A chain: each cluster names the one after it, the last says that it is.
+        for (entry, after) in fat[next..next + count].iter_mut().zip(next + 1..) {
+            *entry = if after == next + count { 0xfff } else { after as u16 };
         }
         let at = geometry.data_at() + next.saturating_sub(2) * CLUSTER;
         image[at..at + content.len()].copy_from_slice(content);
@@ -162,7 +163,7 @@ fn named_entries(name: &str, number: u32, cluster: u16, size: u32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity((pieces + 1) * 32);
     for (index, piece) in units.chunks_exact(13).enumerate().rev() {
         let mut long = [0; 32];
-        long[0] = index as u8 + 1 | if index + 1 == pieces { 0x40 } else { 0 };
+        long[0] = (index as u8 + 1) | if index + 1 == pieces { 0x40 } else { 0 };
         long[11] = 0x0f;
         long[13] = sum;
         let places = (1..11).step_by(2).chain((14..26).step_by(2)).chain((28..32).step_by(2));

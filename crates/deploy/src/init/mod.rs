@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::network::lldp::Heard;
 use crate::settings::{Control, Patience, Roots, Settings};
 use crate::tpm::TpmPlace;
-use crate::{agent, boot, network};
+use crate::{agent, boot, disks, network};
 use modules::Loader;
 
 /// What the image was made with.
@@ -70,6 +70,14 @@ fn live() -> anyhow::Result<std::io::Error> {
         tokio::spawn(reap());
         crate::say!("waiting for a network address");
         let _ = ready.wait_for(|ready| *ready).await;
+        for found in disks::list(&roots) {
+            crate::say!(
+                "found disk {} ({}, {})",
+                found.disk.name,
+                found.disk.size,
+                found.disk.model
+            );
+        }
         crate::say!("the control plane is {}", control.url);
         let settings = Settings {
             control,

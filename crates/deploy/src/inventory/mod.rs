@@ -29,8 +29,16 @@ pub fn collect(roots: &Roots, tpm: Option<Tpm>, heard: &BTreeMap<String, Neighbo
         .chain(disk_firmware.map(|disk| (disk.disk.name.clone(), disk.firmware.clone())))
         .map(|(part, version)| Firmware { part, version })
         .collect();
+    let counted = processors(roots);
+    let mut sockets = or_else(tables.processors, || counted.clone());
+    // The processor itself knows its name better than the board's firmware.
+    for (socket, name) in sockets.iter_mut().zip(counted.iter().map(|c| &c.model).cycle()) {
+        if !name.is_empty() {
+            socket.model.clone_from(name);
+        }
+    }
     Inventory {
-        processors: or_else(tables.processors, || processors(roots)),
+        processors: sockets,
         memory: or_else(tables.memory, || memory(roots)),
         system: tables.system,
         disks: disks.into_iter().map(|found| found.disk).collect(),

@@ -29,6 +29,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 const PROGRESS: Duration = Duration::from_secs(1);
 /// A clock that is wrong by more than this is set.
 const CLOCK_OFF: model::Duration = model::Duration::from_secs(30);
+/// So many questions in a row without an answer, and the agent says hello again: its
+/// certificate may have been refused before HTTP could say so.
+const FAILURES_MOST: u32 = 6;
 /// An admission is used for at least this long, whatever it says.
 const LEAST: Duration = Duration::from_secs(30);
 
@@ -102,22 +105,25 @@ impl Link {
         }
     }
 
-    /// Until we are denied.
+    /// Until we are denied, or nobody answers for a while.
     async fn take_orders(&self, mut line: Line) -> LinkError {
         let path = format!("{}?wait={}", api_path::<api::AgentOrders>(), POLL.as_secs());
         let mut backoff = Backoff::new(self.settings.patience);
+        let mut failures = 0;
         loop {
             let asked = Instant::now();
             match line.call::<api::AgentOrders>(&path, &(), POLL).await {
                 Ok(orders) => {
                     backoff.reset();
+                    failures = 0;
                     let new = self.desk.take_in(orders);
                     if !new && asked.elapsed() < PAUSE {
                         sleep(PAUSE).await;
                     }
                 }
-                Err(error) if error.is_denial() => return error,
+                Err(error) if error.is_denial() || failures >= FAILURES_MOST => return error,
                 Err(error) => {
+                    failures += 1;
                     crate::say!("cannot ask for orders: {error}; again soon");
                     backoff.wait().await;
                 }
