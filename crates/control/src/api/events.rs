@@ -32,7 +32,7 @@ async fn list(incoming: Incoming<ListEvents>) -> Outcome<ListEvents> {
     let shown =
         events.into_iter().rev().filter_map(|event| match shown::event(&scope, &nouns, event) {
             Sight::Shown(event) => Some(*event),
-            Sight::OutOfSight | Sight::Never => None,
+            Sight::Hidden | Sight::Never => None,
         });
     let items = shown.filter(|event| watch::selects(&incoming.query.labels, event)).collect();
     let next_page = begin.map(|begin| page::token(Uuid::from_u128(u128::from(begin))));

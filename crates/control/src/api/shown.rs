@@ -56,7 +56,7 @@ pub enum Sight {
     /// This much of it.
     Shown(Box<Event>),
     /// The thing is out of sight after the change: it may have been in sight before.
-    OutOfSight,
+    Hidden,
     /// None of the caller's business.
     Never,
 }
@@ -86,7 +86,7 @@ fn machine_event(scope: &Scope, event: Event) -> Sight {
     let bound = scope.project().is_some();
     let show = |it: &Machine| scope.sees_machine(it).then(|| machine(scope, it));
     match judged(event, show, bound) {
-        Sight::Never => Sight::OutOfSight,
+        Sight::Never => Sight::Hidden,
         sight => sight,
     }
 }

@@ -160,7 +160,7 @@ impl Watching {
             Sight::Shown(_) if subject != "machine" => None,
             Sight::Never => None,
             // It may have been in sight: whoever keeps a list must drop it.
-            Sight::Shown(_) | Sight::OutOfSight => {
+            Sight::Shown(_) | Sight::Hidden => {
                 self.out_of_sight.insert(id.clone()).then(|| hidden(revision, at, id))
             }
         }
