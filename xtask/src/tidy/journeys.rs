@@ -1,5 +1,6 @@
-//! The journeys are maps through the code: each step names the function that
-//! takes it. A map that names what is not there is worse than none.
+//! Documents are maps through the code. A map that names what is not there is
+//! worse than none: every function that a document names must exist. The journeys
+//! are maps of the whole way, so each of their steps names the function that takes it.
 
 use anyhow::Result;
 
@@ -11,13 +12,13 @@ const FOLDER: &str = "docs/journeys/";
 
 /// Steps without a function, and functions that are not there.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>> {
-    let pages = tree.files.iter().filter(|file| file.path.starts_with(FOLDER));
-    let pages = pages.filter(|file| file.path.ends_with(".md"));
+    let pages = tree.files.iter().filter(|file| file.path.ends_with(".md"));
     Ok(pages.flat_map(|page| each(tree, page)).collect())
 }
 
 fn each(tree: &Tree, page: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
+    let journey = page.path.starts_with(FOLDER);
     // The line of the step that has named no function yet.
     let mut nameless: Option<usize> = None;
     let lost = |line: usize| {
@@ -27,7 +28,7 @@ fn each(tree: &Tree, page: &File) -> Vec<Finding> {
     for (number, text) in page.text.lines().enumerate().map(|(index, text)| (index + 1, text)) {
         if is_step(text) || text.starts_with('#') {
             findings.extend(nameless.take().map(lost));
-            nameless = is_step(text).then_some(number);
+            nameless = (journey && is_step(text)).then_some(number);
         }
         for (path, function) in references(text) {
             nameless = None;
@@ -90,6 +91,14 @@ mod tests {
         let page = "1. It goes.\n2. `crates/a/src/b.rs::go`\n3. And `b.rs` stops.\n";
         let lines: Vec<usize> = wrongs(page).into_iter().map(|(line, _)| line).collect();
         assert_eq!(lines, [1, 3]);
+    }
+
+    #[test]
+    fn other_documents_may_count_without_naming() {
+        let page = "1. It goes.\n2. `crates/a/src/b.rs::gone`\n";
+        let tree = Tree::of(&[("README.md", page), ("crates/a/src/b.rs", "fn go() {}\n")]);
+        let lines: Vec<usize> = check(&tree).expect("pure").iter().map(|it| it.line).collect();
+        assert_eq!(lines, [2]);
     }
 
     #[test]
