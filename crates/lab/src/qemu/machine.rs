@@ -177,10 +177,11 @@ impl Signs {
         while let Some(said) = heard.recv().await {
             match said {
                 Said::Console(bytes) => {
-                    self.console.feed(&bytes);
+                    // The stage first: who has read the line must find it told.
                     if let Some(stage) = watcher.feed(&bytes) {
                         self.stage(stage);
                     }
+                    self.console.feed(&bytes);
                 }
                 Said::Event(event) if event["event"] == "RESET" => self.reset(&event),
                 Said::Event(_) => {}

@@ -88,6 +88,7 @@ async fn a_machine_boots_where_its_bmc_points_and_leaves_nothing() {
     let namespace = PathBuf::from("/run/netns").join(&spec.network.namespace);
     let rack = Rack::up(spec, |doing| println!("{doing}")).await.unwrap();
     assert_eq!(rack.accelerator(), Accelerator::Tcg);
+    assert!(rack.tpm_authority().iter().all(|certificate| certificate.exists()));
     let machine = rack.machines().remove(0);
     let client = Client::of(&machine);
     let boot = json!({"Boot": {
