@@ -24,6 +24,7 @@ cargo xtask COMMAND
                             the control plane and its machines in simulated time
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
+  agent                     build the static agent of the boot image
   openapi                   write docs/openapi.json anew from the code
 ";
 
@@ -40,6 +41,7 @@ fn main() -> Result<()> {
         Some("torture") if rest.first().is_some_and(|what| what == "record") => {
             torture_record::run(&rest[1..])
         }
+        Some("agent") => demo::agent(),
         Some("openapi") => test::openapi(),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");

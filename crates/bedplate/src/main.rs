@@ -1,3 +1,82 @@
-//! The one program.
+//! The one program: its role is chosen by the first word of the command line. `up`
+//! and `lab` run things; every other word is a verb of the crate `cli`.
 
-fn main() {}
+mod boot;
+mod demo;
+mod lab;
+mod root;
+mod up;
+
+use std::process::ExitCode;
+
+use ::lab as _;
+use clap::{CommandFactory as _, Parser as _};
+use cli::{Exit, Failure, Output, Terminal};
+use tracing_subscriber::EnvFilter;
+
+use root::{Choice, Root};
+
+fn main() -> ExitCode {
+    let root = Root::parse();
+    // Whoever installed one before us did it in this process, and the same one.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    log(&root);
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error[runtime]: no threads to work with: {error}");
+            return ExitCode::from(Exit::Problem.code());
+        }
+    };
+    let exit = runtime.block_on(run(root));
+    // What still reads a terminal or a pipe is not waited for.
+    runtime.shutdown_background();
+    ExitCode::from(exit.code())
+}
+
+/// Logs go to standard error: what `RUST_LOG` asks for, else what `--verbose` does,
+/// else what the role needs: a control plane tells more than a verb.
+fn log(root: &Root) {
+    let serves = matches!(root.choice, Choice::Up(_));
+    let usual = match (root.verbose, serves) {
+        (0, false) => "error",
+        (0, true) => "info",
+        (1, false) => "info",
+        (1, true) | (2, _) => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
+    let terminal = Terminal::of_process(root.global.no_color);
+    let colours = terminal.err_paint != cli::terminal::Paint::plain();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .init();
+}
+
+async fn run(root: Root) -> Exit {
+    let terminal = Terminal::of_process(root.global.no_color);
+    let directory = root.global.directory();
+    let json = root.global.output == Output::Json;
+    let ended = match root.choice {
+        Choice::Up(arguments) => up::run(arguments, &directory).await,
+        Choice::Lab(arguments) => lab::run(arguments, lab::Place { directory, json }).await,
+        Choice::Verb(verb) => {
+            return cli::run(Root::command(), root.global, verb, terminal).await;
+        }
+    };
+    match ended {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprint!("{}", told(&error).render(terminal.err_paint));
+            Exit::Problem
+        }
+    }
+}
+
+/// An error of a role in the one shape that errors have.
+fn told(error: &anyhow::Error) -> Failure {
+    let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+    Failure::new("failed", error.to_string()).why(causes.join("\n"))
+}

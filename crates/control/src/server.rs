@@ -92,6 +92,8 @@ pub enum StartError {
 
 /// A control plane that runs.
 pub struct Server {
+    /// Held as long as it runs: one control plane a directory.
+    _lock: std::fs::File,
     /// Its parts.
     pub plane: Arc<Plane>,
     /// Where people are served, with the port that was taken.
@@ -108,6 +110,7 @@ impl Server {
     /// Brings it up. When this returns it serves, and leads if nobody else does.
     pub async fn start(settings: ServerSettings) -> Result<Self, StartError> {
         make_directory(&settings.directory)?;
+        let lock = lock(&settings.directory)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
         let people = bind(None, settings.listen)?;
         let machines = bind(settings.agents.namespace.as_ref(), settings.agents.listen)?;
@@ -142,7 +145,7 @@ impl Server {
         let carriers = carriers::start(plane.clone());
         let url = format!("https://{address}");
         write_url(&settings.directory, &url)?;
-        Ok(Self { plane, url, first_token, carriers, leading, listeners, stopping })
+        Ok(Self { _lock: lock, plane, url, first_token, carriers, leading, listeners, stopping })
     }
 
     /// Who may boot, for the servers of a boot network.
@@ -172,6 +175,38 @@ fn make_directory(directory: &Path) -> Result<(), StartError> {
         source,
         next: "Choose another with --dir, or make it for this user.",
     })
+}
+
+/// Makes sure that this is the only control plane on the directory.
+fn lock(directory: &Path) -> Result<std::fs::File, StartError> {
+    let path = directory.join("lock");
+    let failed = |source| StartError::Io {
+        what: format!("locking {}", path.display()),
+        source,
+        next: "Another bedplate runs on this directory: end it, or choose another with --dir.",
+    };
+    let file = std::fs::File::create(&path).map_err(failed)?;
+    file.try_lock().map_err(|error| failed(error.into()))?;
+    Ok(file)
+}
+
+/// The name under which this directory's control plane holds the lease. It stays the
+/// same over restarts: one that was killed takes its own lease back at once, and the
+/// lock makes sure that it is alone.
+fn node(directory: &Path) -> Result<String, StartError> {
+    let path = directory.join("node");
+    match std::fs::read_to_string(&path) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        _ => {
+            let name = world::entropy::new_token::<8>(&mut SystemEntropy);
+            std::fs::write(&path, &name).map_err(|source| StartError::Io {
+                what: format!("writing {}", path.display()),
+                source,
+                next: "Is the disk full?",
+            })?;
+            Ok(name)
+        }
+    }
 }
 
 fn bind(
@@ -234,8 +269,7 @@ async fn lead(
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 ) -> Result<(Leader, Leading), StartError> {
-    let holder =
-        format!("{}-{}", std::process::id(), world::entropy::new_token::<4>(&mut SystemEntropy));
+    let holder = node(&settings.directory)?;
     let open: Opener = match settings.database.clone() {
         Some(url) => Box::new(move || Ok(Box::new(Postgres::connect(&url)?))),
         None => {

@@ -23,7 +23,7 @@ pub(super) fn recognise(
     // The TPM comes first: interfaces are moved from machine to machine, TPMs are not.
     let found = match by_mac {
         Some(machine) if is_known(&machine) => Some(machine),
-        other => search(nouns, is_known).or(other),
+        other => endorsement.and_then(|it| nouns.machine_by_endorsement(it)).cloned().or(other),
     };
     let found = found.or_else(|| search(nouns, |machine| has_name(machine, hello)));
     let Some(machine) = found else {

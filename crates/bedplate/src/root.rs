@@ -1,0 +1,38 @@
+//! The command tree: the roles of the program beside the verbs of the crate `cli`.
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::{lab, up};
+
+/// The program.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bedplate",
+    version,
+    about = "Turns racks of servers into a cloud",
+    disable_help_subcommand = true,
+    after_help = "First steps:\n  bedplate up                  the control plane, in one directory\n  bedplate doctor              what is wrong here, and how to mend it\n  bedplate machine --help      servers: find, take in, install, take back"
+)]
+pub struct Root {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub global: cli::Global,
+    /// Tell more of what is done; twice for everything. RUST_LOG says it in detail
+    #[arg(long, short, global = true, action = ArgAction::Count, help_heading = "Options of every verb")]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub choice: Choice,
+}
+
+/// A role, or a verb.
+#[derive(Debug, Subcommand)]
+pub enum Choice {
+    /// Run the control plane
+    Up(up::Arguments),
+    /// Virtual racks and simulated sites
+    Lab(lab::Arguments),
+    /// What people do.
+    #[command(flatten)]
+    Verb(cli::Verb),
+}
