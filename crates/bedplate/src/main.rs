@@ -9,7 +9,6 @@ mod up;
 
 use std::process::ExitCode;
 
-use ::lab as _;
 use clap::{CommandFactory as _, Parser as _};
 use cli::{Exit, Failure, Output, Terminal};
 use tracing_subscriber::EnvFilter;

@@ -1,0 +1,138 @@
+//! What a verb works with: the client, the terminal, and how its answer is shown.
+
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use client::{Client, Options};
+use model::Timestamp;
+use model::api::{Endpoint, Page};
+use serde::Serialize;
+use world::Clock;
+
+use crate::table::Table;
+use crate::terminal::Terminal;
+use crate::{Exit, Failure};
+
+/// What a verb works with.
+#[derive(Clone)]
+pub struct Session {
+    /// To Bedplate.
+    pub client: Client,
+    /// To the person.
+    pub terminal: Terminal,
+    /// Print the JSON of the API.
+    pub json: bool,
+    /// Every question is answered already.
+    pub yes: bool,
+    /// The time here.
+    pub clock: Arc<dyn Clock>,
+    /// What is said when somebody presses Ctrl-C.
+    pub parting: Arc<Mutex<String>>,
+}
+
+impl Session {
+    /// The time here.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Calls an endpoint.
+    pub async fn call<E: Endpoint>(
+        &self,
+        path: &[&str],
+        request: &E::Request,
+        options: Options,
+    ) -> Result<E::Reply, Failure> {
+        Ok(self.client.call::<E>(path, &[], request, options).await?)
+    }
+
+    /// The whole list over all pages, as one page.
+    pub async fn list<E, T>(&self, labels: &[String]) -> Result<Page<T>, Failure>
+    where
+        E: Endpoint<Request = (), Reply = Page<T>>,
+    {
+        let (items, revision) = self.client.all::<E, T>(labels).await?;
+        Ok(Page { items, next_page: None, revision })
+    }
+
+    /// Prints text to standard output.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        let mut out = self.terminal.out.clone();
+        out.write_all(text.as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Prints a document as JSON.
+    pub fn print_json(&self, document: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(document).expect("the API's documents are JSON");
+        self.print(&format!("{text}\n"))
+    }
+
+    /// Prints a document: its JSON, or what `text` makes of it.
+    pub fn show<T: Serialize>(
+        &self,
+        document: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
+        match self.json {
+            true => self.print_json(document),
+            false => self.print(&text(document)),
+        }
+    }
+
+    /// Prints a list: its JSON, or a table, or what to do when there is nothing.
+    pub fn show_list<T: Serialize>(
+        &self,
+        page: &Page<T>,
+        table: impl FnOnce(&Page<T>) -> Table,
+        empty: &str,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return self.print_json(page);
+        }
+        let table = table(page);
+        match table.is_empty() {
+            true => self.say(empty),
+            false => self.print(&table.render(self.terminal.width, self.terminal.paint)),
+        }
+    }
+
+    /// Says something on standard error; nothing hangs on whether it is heard.
+    pub fn say(&self, text: &str) -> Result<(), Failure> {
+        let mut err = self.terminal.err.clone();
+        writeln!(err, "{text}").ok();
+        Ok(())
+    }
+
+    /// Asks before something that cannot be taken back.
+    pub fn confirm(&self, what: &str) -> Result<(), Failure> {
+        if self.yes {
+            return Ok(());
+        }
+        if !self.terminal.asks {
+            return Err(Failure::usage(format!("{what}: there is nobody to ask"))
+                .next("Say --yes when that is what you want."));
+        }
+        let mut err = self.terminal.err.clone();
+        write!(err, "{what}. Go on? [y/N] ")?;
+        err.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        match matches!(answer.trim(), "y" | "Y" | "yes") {
+            true => Ok(()),
+            false => {
+                Err(Failure { exit: Exit::Problem, ..Failure::new("declined", "Nothing was done") })
+            }
+        }
+    }
+
+    /// What is said when somebody presses Ctrl-C from now on.
+    pub fn on_interrupt(&self, text: impl Into<String>) {
+        *self.parting.lock().unwrap_or_else(PoisonError::into_inner) = text.into();
+    }
+}
+
+/// Options of a request that may be a rehearsal.
+pub fn rehearsal(dry_run: bool) -> Options {
+    Options { dry_run, ..Options::default() }
+}
