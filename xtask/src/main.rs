@@ -15,6 +15,7 @@ cargo xtask COMMAND
 
   demo [--machines N]       install what is missing, build, and take a virtual server
                             from powered off to attested, running, and wiped
+  setup                     install what the tests drive
   test [AREA]               install what is missing and run the tests of an area:
                             all (default), machines, record, control, units
   tidy [--lower]            check the map, headers, names, lengths and the journeys;
@@ -33,6 +34,7 @@ fn main() -> Result<()> {
     let rest = arguments.get(1..).unwrap_or_default();
     match arguments.first().map(String::as_str) {
         Some("demo") => demo::demo(rest),
+        Some("setup") => test::setup().map(drop),
         Some("test") => test::test(rest),
         Some("tidy") if rest == ["--lower"] => tidy::lower(),
         Some("tidy") => tidy::tidy(),

@@ -19,12 +19,13 @@ pub fn test(arguments: &[String]) -> Result<()> {
         "machines" => &["machine", "bmc", "netboot", "attest", "deploy", "lab"],
         other => bail!("there is no area {other}: all, units, record, control, machines"),
     };
-    packages::ensure(packages::BUILD)?;
-    packages::ensure(packages::RACK)?;
-    packages::ensure(packages::TEST)?;
-    let python = packages::python(PYTHON)?;
+    let python = setup()?;
     if area == "all" {
         lint()?;
+        if has_nextest() {
+            // The examples in the documentation, which nextest leaves out.
+            run(command("cargo", &["test", "--workspace", "--doc", "--locked", "--quiet"]))?;
+        }
     }
     let mut test = nextest_or_test();
     if crates.is_empty() {
@@ -40,14 +41,24 @@ pub fn test(arguments: &[String]) -> Result<()> {
     run(test)
 }
 
+/// Installs what the tests need; tells where the programs in Python are.
+pub fn setup() -> Result<std::path::PathBuf> {
+    packages::ensure(packages::BUILD)?;
+    packages::ensure(packages::RACK)?;
+    packages::ensure(packages::TEST)?;
+    packages::python(PYTHON)
+}
+
+fn has_nextest() -> bool {
+    let nextest = std::process::Command::new("cargo").args(["nextest", "--version"]).output();
+    nextest.is_ok_and(|output| output.status.success())
+}
+
 /// cargo nextest where it is installed, cargo test otherwise.
 fn nextest_or_test() -> std::process::Command {
-    let nextest = std::process::Command::new("cargo").args(["nextest", "--version"]).output();
-    match nextest {
-        Ok(output) if output.status.success() => {
-            command("cargo", &["nextest", "run", "--locked", "--no-fail-fast"])
-        }
-        _ => command("cargo", &["test", "--locked", "--no-fail-fast"]),
+    match has_nextest() {
+        true => command("cargo", &["nextest", "run", "--locked", "--no-fail-fast"]),
+        false => command("cargo", &["test", "--locked", "--no-fail-fast"]),
     }
 }
 
