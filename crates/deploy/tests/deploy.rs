@@ -1,6 +1,7 @@
 //! The agent from outside: a made-up machine on one side (folders for `dev` and
 //! `sys`, files for disks, swtpm for the TPM), a control plane of the test's own
 //! on the other, real TLS between them.
+#![allow(clippy::disallowed_methods, reason = "a software TPM that runs beside us keeps real time")]
 
 #[path = "deploy/authority.rs"]
 mod authority;

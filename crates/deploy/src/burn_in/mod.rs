@@ -42,6 +42,7 @@ impl Until {
 }
 
 /// Runs all tests for `span`, blocking.
+#[expect(clippy::disallowed_methods, reason = "this thread does nothing but watch")]
 pub fn run(roots: &Roots, span: Duration, work: &Work) -> AgentFact {
     let until = Until::new(span, work.clone());
     let found = disks::list(roots);

@@ -28,6 +28,10 @@ const LOOK_AGAIN: [u64; 5] = [1, 2, 4, 8, 16];
 const REAP: Duration = Duration::from_secs(5);
 
 /// Runs as PID 1.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "PID 1 has no runtime here, and these threads are its own"
+)]
 pub fn run() -> ! {
     mounts::early();
     crate::say!("bedplate-deploy {} starts", env!("CARGO_PKG_VERSION"));
