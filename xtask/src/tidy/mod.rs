@@ -20,6 +20,7 @@ mod summary;
 mod tree;
 mod unfinished;
 mod unsafety;
+mod unwraps;
 mod words;
 
 use anyhow::{Result, bail};
@@ -38,6 +39,7 @@ const RULES: &[Rule] = &[
     words::check,
     unfinished::check,
     unsafety::check,
+    unwraps::check,
     lengths::check,
     packages::check,
     endpoints::check,
