@@ -36,3 +36,32 @@ pub enum Choice {
     #[command(flatten)]
     Verb(cli::Verb),
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_tree_is_sound() {
+        Root::command().debug_assert();
+    }
+
+    /// With `BEDPLATE_WRITE=1` it is made anew.
+    #[test]
+    fn the_reference_is_that_of_the_program() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/cli.md");
+        let made = cli::reference::markdown(&Root::command());
+        if std::env::var_os("BEDPLATE_WRITE").is_some() {
+            std::fs::write(path, &made).expect("docs/cli.md can be written");
+        }
+        let known = std::fs::read_to_string(path).unwrap_or_default();
+        let differs = known.lines().zip(made.lines()).find(|(known, made)| known != made);
+        assert!(
+            known == made,
+            "docs/cli.md is not that of the program, first at {differs:?}; make it anew: \
+             BEDPLATE_WRITE=1 cargo test -p bedplate reference"
+        );
+    }
+}

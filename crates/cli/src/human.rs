@@ -29,7 +29,7 @@ pub fn span(span: Duration) -> String {
         0..=99 => format!("{secs} s"),
         100..=5_999 => format!("{} min", (secs + 30) / 60),
         6_000..=172_799 => format!("{} h", (secs + 1_800) / 3_600),
-        _ => format!("{} days", secs / 86_400),
+        _ => format!("{} days", (secs + 43_200) / 86_400),
     }
 }
 

@@ -25,7 +25,7 @@ const HEAD: &str = "\
 # The command line
 
 Made from the program itself; do not edit. To make it anew after a change:
-`BEDPLATE_WRITE=1 cargo test -p bedplate --test reference`.
+`BEDPLATE_WRITE=1 cargo test -p bedplate reference`.
 
 Settings come from flags, else from the environment (`BEDPLATE_URL`, `BEDPLATE_TOKEN`,
 `BEDPLATE_CA`, `BEDPLATE_DIR`), else from the data directory of a `bedplate up` on the same

@@ -54,6 +54,7 @@ pub struct Create {
 #[command(after_help = "Examples:\n  bedplate token remove ci")]
 pub struct Remove {
     /// Which token, by name or id
+    #[arg(id = "which", value_name = "TOKEN")]
     token: String,
     /// Say what would happen, and do nothing
     #[arg(long)]

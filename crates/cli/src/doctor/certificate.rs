@@ -1,4 +1,4 @@
-//! Until when certificates are good, by looking at them.
+//! When certificates are good, by looking at them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,18 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 /// How long the listener may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Until when the certificate of the listener is good. `None` when it is not trusted
+/// When a certificate is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// From.
+    pub not_before: Timestamp,
+    /// To.
+    pub not_after: Timestamp,
+}
+
+/// When the certificate of the listener is good. `None` when it is not trusted
 /// (the connection itself says why), cannot be reached, or has none.
-pub async fn of_listener(settings: &ClientSettings) -> Option<Timestamp> {
+pub async fn of_listener(settings: &ClientSettings) -> Option<Life> {
     let (host, port) = place(&settings.url)?;
     let mut roots = RootCertStore::empty();
     let pem = settings.ca_pem.as_deref()?;
@@ -35,21 +44,25 @@ pub async fn of_listener(settings: &ClientSettings) -> Option<Timestamp> {
         let stream = TcpStream::connect((host.as_str(), port)).await.ok()?;
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.ok()?;
         let chain = stream.get_ref().1.peer_certificates()?;
-        not_after(chain.first()?)
+        life(chain.first()?)
     };
     tokio::time::timeout(PATIENCE, connect).await.ok()?
 }
 
-/// Until when the CA itself is good.
-pub fn of_authority(pem: &str) -> Option<Timestamp> {
+/// When the CA itself is good.
+pub fn of_authority(pem: &str) -> Option<Life> {
     let certificate = CertificateDer::pem_slice_iter(pem.as_bytes()).next()?.ok()?;
-    not_after(&certificate)
+    life(&certificate)
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+fn life(certificate: &CertificateDer<'_>) -> Option<Life> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    let secs = certificate.validity().not_after.timestamp();
-    Some(Timestamp::from_micros(secs.checked_mul(1_000_000)?))
+    let validity = certificate.validity();
+    let moment = |secs: i64| secs.checked_mul(1_000_000).map(Timestamp::from_micros);
+    Some(Life {
+        not_before: moment(validity.not_before.timestamp())?,
+        not_after: moment(validity.not_after.timestamp())?,
+    })
 }
 
 /// Host and port of an `https` address.

@@ -5,6 +5,7 @@ use model::machine::{Lifecycle, Machine};
 use model::{Bytes, Duration, Timestamp};
 
 use super::Check;
+use super::certificate::Life;
 use crate::Failure;
 use crate::human::away;
 use crate::machine::words;
@@ -13,8 +14,11 @@ use crate::machine::words;
 const SKEW_WARN: Duration = Duration::from_secs(5);
 /// Clocks that differ by more spoil certificates.
 const SKEW_FAIL: Duration = Duration::from_secs(120);
-/// A certificate that lives no longer should have been renewed by now.
-const EXPIRY_WARN: Duration = Duration::from_secs(3 * 86_400);
+/// A certificate with no more than this left of its life, in percent, should have
+/// been renewed by now: some live for a day, some for ten years.
+const LEFT_WARN: u64 = 20;
+/// However long it lives, this is early enough.
+const LEFT_ENOUGH: Duration = Duration::from_secs(60 * 86_400);
 /// Machines that are named.
 const NAMED: usize = 5;
 
@@ -74,14 +78,16 @@ pub fn clock(here: Timestamp, there: Timestamp) -> Check {
 }
 
 /// How long a certificate is good for.
-pub fn certificate(name: &'static str, not_after: Timestamp, now: Timestamp, fix: &str) -> Check {
+pub fn certificate(name: &'static str, life: Life, now: Timestamp, fix: &str) -> Check {
+    let Life { not_before, not_after } = life;
+    let left = not_after.since(not_before).percent(LEFT_WARN).min(LEFT_ENOUGH);
     let found = match not_after > now {
         true => format!("expires {}", away(now, not_after)),
         false => format!("expired {}", away(now, not_after)),
     };
     match not_after {
         end if end <= now => Check::fail(name, found, fix),
-        end if end.since(now) < EXPIRY_WARN => Check::warn(name, found, fix),
+        end if end.since(now) < left => Check::warn(name, found, fix),
         _ => Check::ok(name, found),
     }
 }

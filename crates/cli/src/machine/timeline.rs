@@ -70,7 +70,7 @@ pub fn chart(
 }
 
 fn row(span: &TimelineSpan, longest: u64, width: usize, paint: Paint) -> String {
-    let room = width.saturating_sub(BEFORE).clamp(4, 60);
+    let room = bars(width);
     let (step, bar) = match span.step {
         Some(step) => (step.name(), bar(span.span.micros(), longest, room)),
         None => ("", "·".repeat(4)),
@@ -87,6 +87,11 @@ fn row(span: &TimelineSpan, longest: u64, width: usize, paint: Paint) -> String 
         paint.put(Tone::Dim, &detail)
     );
     format!("{}\n", line.trim_end())
+}
+
+/// Columns of the longest bar: beside it there is room for what was seen.
+fn bars(width: usize) -> usize {
+    (width.saturating_sub(BEFORE) * 3 / 5).clamp(4, 48)
 }
 
 /// A bar in eighths of a column; the least that was is seen.
@@ -112,7 +117,7 @@ fn sums(timeline: &Timeline, width: usize, paint: Paint) -> String {
     }
     sums.sort_by_key(|(_, sum, _)| std::cmp::Reverse(*sum));
     let whole = sums.iter().fold(Duration::ZERO, |whole, (_, sum, _)| whole + *sum);
-    let room = width.saturating_sub(BEFORE).clamp(4, 60);
+    let room = bars(width);
     let mut text = format!("\n{}\n", paint.put(Tone::Bold, "Work by step"));
     for (step, sum, times) in sums {
         let percent = u128::from(sum.micros()) * 100 / u128::from(whole.micros().max(1));

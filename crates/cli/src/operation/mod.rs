@@ -77,8 +77,9 @@ pub async fn begun(
 /// Follows an operation to its end, and says how it ended.
 pub async fn to_end(session: &Session, operation: OperationId) -> Result<(), Failure> {
     session.on_interrupt(format!("bedplate operation wait {}", operation.short()));
-    let screen = Screen::of(&session.terminal);
-    let detail = follow(&session.client, operation, screen).await?;
+    let mut screen = Screen::of(&session.terminal);
+    let detail = follow(&session.client, operation, &mut screen).await?;
+    drop(screen);
     session.on_interrupt("");
     if session.json {
         session.print_json(&detail)?;

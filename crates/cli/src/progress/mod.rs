@@ -31,17 +31,15 @@ pub use usual::Usual;
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Follows an operation until it has ended or needs attention, and gives it with its
-/// steps. It is drawn on a [`Screen`]; `&mut std::io::stdout()` and `stderr()` are ones.
-/// The future may be dropped at any time; the operation goes on.
+/// steps. The future may be dropped at any time; the operation goes on.
 ///
 /// A control plane that is away for a while (a restart, a take-over) is waited for.
 /// Fails when it refuses: the operation is not known, or not the caller's.
 pub async fn follow(
     client: &Client,
     operation: OperationId,
-    sink: impl Into<Screen>,
+    screen: &mut Screen,
 ) -> Result<OperationDetail, ClientError> {
-    let mut screen = sink.into();
     let id = operation.to_string();
     let mut journal = Journal::default();
     let mut usual = None;
@@ -61,7 +59,7 @@ pub async fn follow(
         if usual.is_none() {
             usual = Some(Usual::learn(client, detail.operation.kind).await);
             skew = client.health().await.ok().map(|health| Skew::between(clock.now(), health.now));
-            screen.line(&headline(&detail, machine.as_ref(), &screen));
+            screen.line(&headline(&detail, machine.as_ref(), screen));
         }
         let now = skew.unwrap_or_default().there(clock.now());
         let usual = usual.as_ref().expect("learnt at the first look");
@@ -70,7 +68,7 @@ pub async fn follow(
         }
         if detail.operation.state != OperationState::Running {
             screen.live(None);
-            screen.line(&end(&detail, machine.as_ref(), &screen));
+            screen.line(&end(&detail, machine.as_ref(), screen));
             return Ok(detail);
         }
         let going_on = live::going_on(&detail, machine.as_ref(), usual, now);

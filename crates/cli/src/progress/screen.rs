@@ -28,12 +28,14 @@ impl Screen {
     /// The screen of a terminal's standard error.
     pub fn of(terminal: &Terminal) -> Self {
         match terminal.live {
-            true => {
-                let way = Way::Live(bar(ProgressDrawTarget::stderr()));
-                Self { paint: terminal.err_paint, way }
-            }
+            true => Self { paint: terminal.err_paint, way: Way::Live(bar()) },
             false => Self::lines(terminal.err.clone(), terminal.err_paint),
         }
+    }
+
+    /// The screen of this process's standard error.
+    pub fn of_process() -> Self {
+        Self::of(&Terminal::of_process(false))
     }
 
     /// Plain lines to anything that can be written to.
@@ -73,25 +75,6 @@ impl Screen {
     }
 }
 
-impl From<&mut std::io::Stdout> for Screen {
-    fn from(_: &mut std::io::Stdout) -> Self {
-        let terminal = Terminal::of_process(false);
-        match terminal.width.is_some() && terminal.live {
-            true => {
-                let way = Way::Live(bar(ProgressDrawTarget::stdout()));
-                Self { paint: terminal.paint, way }
-            }
-            false => Self::lines(terminal.out, terminal.paint),
-        }
-    }
-}
-
-impl From<&mut std::io::Stderr> for Screen {
-    fn from(_: &mut std::io::Stderr) -> Self {
-        Self::of(&Terminal::of_process(false))
-    }
-}
-
 impl Drop for Screen {
     fn drop(&mut self) {
         if let Way::Live(bar) = &self.way {
@@ -100,8 +83,8 @@ impl Drop for Screen {
     }
 }
 
-fn bar(target: ProgressDrawTarget) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, target);
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     let style = ProgressStyle::with_template("  {spinner} {wide_msg}").expect("a template of ours");
     bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ "));
     bar.enable_steady_tick(TICK);
