@@ -101,6 +101,7 @@ fn a_limit_is_a_full_disk() {
 
 /// A small disk in a mount namespace of this thread: nobody else sees it, and it
 /// goes away with the thread. False when we may not make one.
+#[allow(unsafe_code, reason = "a mount namespace has no safe wrapper")]
 fn mount_small_disk(at: &Path) -> bool {
     use rustix::thread::{UnshareFlags, unshare_unsafe};
     // SAFETY: only the mount namespace of this thread changes, which was started

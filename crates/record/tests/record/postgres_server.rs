@@ -1,6 +1,7 @@
 //! A PostgreSQL server of our own, in a folder that goes away with it: for the
 //! contract test and for the torture. It listens on a socket in that folder and
 //! nowhere else, and it is ended by the id of its process.
+#![allow(clippy::disallowed_methods, reason = "a server that runs beside us keeps real time")]
 
 use std::ffi::OsStr;
 use std::fs;
