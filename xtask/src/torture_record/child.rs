@@ -1,6 +1,7 @@
 //! The process that is killed: clients, an engine that decides in memory, and a
 //! writer that commits in groups. It says on standard output what it
 //! acknowledges, and nothing else.
+#![allow(clippy::exit, reason = "what is tested is an end without goodbye")]
 
 use std::collections::VecDeque;
 use std::io::Write;
