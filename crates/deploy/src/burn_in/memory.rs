@@ -35,8 +35,8 @@ pub fn test(roots: &Roots, until: &Until) -> Result<String, String> {
             passed += PIECE as u64;
             if !until.goes_on() {
                 let (mib, rate) =
-                    ((pieces.len() * PIECE) >> 20, passed as f64 / until.seconds() / 1e9);
-                return Ok(format!("{mib} MiB, {rate:.2} GB checked a second"));
+                    ((pieces.len() * PIECE) >> 20, passed as f64 / until.seconds() / 1e6);
+                return Ok(format!("{mib} MiB, {rate:.0} MB checked a second"));
             }
         }
         if pieces.is_empty() {
