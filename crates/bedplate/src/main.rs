@@ -68,7 +68,7 @@ async fn run(root: Root) -> Exit {
     match ended {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprint!("{}", told(&error).render(terminal.err_paint));
+            eprint!("{}", told(&error).render(terminal.err_width, terminal.err_paint));
             Exit::Problem
         }
     }

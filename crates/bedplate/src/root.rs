@@ -10,6 +10,7 @@ use crate::{lab, up};
     name = "bedplate",
     version,
     about = "Turns racks of servers into a cloud",
+    disable_help_flag = true,
     disable_help_subcommand = true,
     after_help = "First steps:\n  bedplate up                  the control plane, in one directory\n  bedplate doctor              what is wrong here, and how to mend it\n  bedplate machine --help      servers: find, take in, install, take back"
 )]

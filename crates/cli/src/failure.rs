@@ -14,7 +14,7 @@
 use client::ClientError;
 use model::Problem;
 
-use crate::human::clean;
+use crate::human::{clean, wrap};
 use crate::terminal::{Paint, Tone};
 
 /// How the program ends.
@@ -91,8 +91,9 @@ impl Failure {
         self
     }
 
-    /// As it is shown, ending with a line break. Nothing for an end that needs no words.
-    pub fn render(&self, paint: Paint) -> String {
+    /// As it is shown on so many columns, ending with a line break. Nothing for an end
+    /// that needs no words.
+    pub fn render(&self, width: Option<usize>, paint: Paint) -> String {
         if self.what.is_empty() {
             return String::new();
         }
@@ -106,12 +107,16 @@ impl Failure {
             _ => Tone::Bad,
         };
         let mut text = format!("{}: {}\n", paint.put(tone, &label), clean(&self.what));
+        let room = width.unwrap_or(usize::MAX).saturating_sub(8).max(20);
         for line in self.why.lines() {
-            text.push_str(&format!("  {}\n", clean(line)));
+            for line in wrap(&clean(line), room) {
+                text.push_str(&format!("  {line}\n"));
+            }
         }
-        for (place, line) in self.next.lines().enumerate() {
+        let next = self.next.lines().flat_map(|line| wrap(&clean(line), room));
+        for (place, line) in next.enumerate() {
             let label = if place == 0 { "next:" } else { "     " };
-            text.push_str(&format!("  {} {}\n", paint.put(Tone::Bold, label), clean(line)));
+            text.push_str(&format!("  {} {line}\n", paint.put(Tone::Bold, label)));
         }
         text
     }
@@ -119,7 +124,7 @@ impl Failure {
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.render(Paint::plain()).trim_end())
+        f.write_str(self.render(None, Paint::plain()).trim_end())
     }
 }
 

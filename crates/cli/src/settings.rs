@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use client::ClientSettings;
 use model::Secret;
 
@@ -42,6 +42,9 @@ pub struct Global {
     /// Ask nothing: yes to every question
     #[arg(long, short, global = true, help_heading = HEADING)]
     pub yes: bool,
+    /// This text
+    #[arg(long, short, global = true, action = ArgAction::HelpShort, help_heading = HEADING)]
+    pub help: Option<bool>,
 }
 
 /// What is printed.

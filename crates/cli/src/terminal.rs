@@ -2,6 +2,7 @@
 //! everything else, with what each of them can show.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The meaning of a colour. Without colours the words say the same.
@@ -86,6 +87,8 @@ pub struct Terminal {
     pub err: Sink,
     /// Columns of standard output; `None` when it is not a terminal.
     pub width: Option<usize>,
+    /// Columns of standard error; `None` when it is not a terminal.
+    pub err_width: Option<usize>,
     /// Colours of standard output.
     pub paint: Paint,
     /// Colours of standard error.
@@ -107,7 +110,8 @@ impl Terminal {
         Self {
             out: Sink::new(io::stdout()),
             err: Sink::new(io::stderr()),
-            width: out.then(columns),
+            width: out.then(|| columns(io::stdout())),
+            err_width: err.then(|| columns(io::stderr())),
             paint: Paint::new(out && colours),
             err_paint: Paint::new(err && colours),
             live: err && !dumb,
@@ -118,13 +122,22 @@ impl Terminal {
     /// Two places in memory or files, as wide as said and without colours.
     pub fn plain(out: Sink, err: Sink, width: Option<usize>) -> Self {
         let paint = Paint::plain();
-        Self { out, err, width, paint, err_paint: paint, live: false, asks: false }
+        Self {
+            out,
+            err,
+            width,
+            err_width: width,
+            paint,
+            err_paint: paint,
+            live: false,
+            asks: false,
+        }
     }
 }
 
 /// Columns of the terminal; 80 when it would not say.
-fn columns() -> usize {
-    let told = rustix::termios::tcgetwinsize(io::stdout()).map(|size| size.ws_col);
+fn columns(of: impl AsFd) -> usize {
+    let told = rustix::termios::tcgetwinsize(of).map(|size| size.ws_col);
     match told {
         Ok(columns @ 20..) => usize::from(columns),
         _ => 80,

@@ -35,7 +35,7 @@ pub struct List {}
 pub struct Create {
     /// For whom or what
     name: String,
-    /// What it may do
+    /// What it may do: read; use what a project has; run the hardware; everything
     #[arg(long, value_enum)]
     role: RoleName,
     /// Where; everywhere when absent

@@ -16,6 +16,7 @@ use crate::{doctor, events, house, image, machine, operation, policy, project, t
 #[command(
     name = "bedplate",
     about = "Turns racks of servers into a cloud",
+    disable_help_flag = true,
     disable_help_subcommand = true
 )]
 pub struct Program {
@@ -78,7 +79,7 @@ pub async fn run(root: clap::Command, global: Global, verb: Verb, terminal: Term
     match ended {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            let text = failure.render(terminal.err_paint);
+            let text = failure.render(terminal.err_width, terminal.err_paint);
             // There is nobody left to tell when this fails.
             std::io::Write::write_all(&mut terminal.err.clone(), text.as_bytes()).ok();
             failure.exit

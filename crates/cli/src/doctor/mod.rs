@@ -100,9 +100,10 @@ pub fn report(checks: &[Check], width: Option<usize>, paint: Paint) -> String {
             }
         }
         for line in check.fix.lines() {
-            for line in wrap(&clean(line), room.saturating_sub(2)) {
-                let line = paint.put(Tone::Bold, &line);
-                text.push_str(&format!("{:BEFORE$}→ {line}\n", ""));
+            for (place, line) in wrap(&clean(line), room.saturating_sub(2)).iter().enumerate() {
+                let arrow = if place == 0 { "→" } else { " " };
+                let line = paint.put(Tone::Bold, line);
+                text.push_str(&format!("{:BEFORE$}{arrow} {line}\n", ""));
             }
         }
     }

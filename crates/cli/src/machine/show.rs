@@ -72,7 +72,7 @@ fn why(page: &mut Page, machine: &Machine, reason: &Reason) {
     page.line("what happened", &reason.message);
     let step = reason.step.map(|step| format!(", step {step}")).unwrap_or_default();
     page.line("where", format!("{}{step}", reason.lifecycle));
-    for (place, seen) in reason.evidence.iter().enumerate() {
+    for (place, seen) in words::evidence(reason).iter().enumerate() {
         page.line(if place == 0 { "evidence" } else { "" }, seen);
     }
     let operation = machine.status.operation.map(|id| id.short());

@@ -82,6 +82,16 @@ pub fn next(reason: &Reason, machine: &str, bmc: Option<&str>, operation: Option
     words.join(" ")
 }
 
+/// What was seen, oldest first, without saying again what the message says.
+pub fn evidence(reason: &Reason) -> Vec<String> {
+    let shorter = |seen: &String| match seen.split_once("): ") {
+        Some((head, fault)) if reason.message.ends_with(fault) => format!("{head}): the same"),
+        _ => seen.clone(),
+    };
+    let told = reason.evidence.iter().filter(|seen| !reason.message.ends_with(seen.as_str()));
+    told.map(shorter).collect()
+}
+
 /// Whether a person is waited for.
 pub fn needs_attention(machine: &Machine) -> bool {
     machine.status.lifecycle == Lifecycle::Quarantined

@@ -133,7 +133,7 @@ pub fn attention(operation: &Operation, machine: &str, bmc: Option<&str>) -> Fai
 
 fn told(reason: &Reason) -> String {
     let mut text = format!("{}\n", reason.message);
-    for seen in reason.evidence.iter().filter(|seen| **seen != reason.message) {
+    for seen in words::evidence(reason) {
         text.push_str(&format!("- {seen}\n"));
     }
     text

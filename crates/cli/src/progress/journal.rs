@@ -10,6 +10,24 @@ use crate::human::{clean, cut};
 use crate::machine::words;
 use crate::terminal::{Paint, Tone};
 
+/// A line of the journal: what stands in columns, and the words after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Its tone.
+    pub tone: Tone,
+    /// Mark, state, step, and how long it took.
+    pub head: String,
+    /// Evidence or fault.
+    pub text: String,
+}
+
+impl Line {
+    /// In full, on one line.
+    pub fn whole(&self) -> String {
+        format!("{}{}", self.head, self.text).trim_end().to_owned()
+    }
+}
+
 /// Which lines were told already.
 #[derive(Debug, Default)]
 pub struct Journal {
@@ -18,8 +36,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The lines that are new since the last time, each with its tone.
-    pub fn news(&mut self, steps: &[StepRecord]) -> Vec<(Tone, String)> {
+    /// The lines that are new since the last time.
+    pub fn news(&mut self, steps: &[StepRecord]) -> Vec<Line> {
         let mut lines = Vec::new();
         for step in steps {
             let (tries, over) = self.told.entry(step.index).or_insert((1, false));
@@ -27,7 +45,7 @@ impl Journal {
             let next_rung = step.rung != Rung::First && !step.detail.is_empty();
             if !*over && step.ended.is_none() && next_rung && step.attempt + 1 > *tries {
                 *tries = step.attempt + 1;
-                lines.push((Tone::Warn, fault(step)));
+                lines.push(fault(step));
             }
             if !*over && step.ended.is_some() {
                 *over = true;
@@ -39,14 +57,10 @@ impl Journal {
 }
 
 /// What went wrong at a try, and what comes next.
-fn fault(step: &StepRecord) -> String {
-    format!(
-        "  ↻ {:<11} {:<14} {}; next: {}",
-        step.lifecycle,
-        step.kind,
-        clean(&step.detail),
-        rung(step.rung)
-    )
+fn fault(step: &StepRecord) -> Line {
+    let head = format!("  ↻ {:<11} {:<14} {:>11}  ", step.lifecycle, step.kind, "");
+    let text = format!("{}; next: {}", clean(&step.detail), rung(step.rung));
+    Line { tone: Tone::Warn, head, text }
 }
 
 /// A rung in words.
@@ -61,17 +75,14 @@ const fn rung(rung: Rung) -> &'static str {
     }
 }
 
-fn ended(step: &StepRecord) -> (Tone, String) {
-    let took = step.ended.unwrap_or(step.started).since(step.started);
+fn ended(step: &StepRecord) -> Line {
+    let took = step.ended.unwrap_or(step.started).since(step.started).to_string();
     let (mark, tone) = mark(step.result);
-    let took = took.to_string();
-    let text = format!(
-        "  {mark} {:<11} {:<14} {took:>11}  {}",
-        step.lifecycle,
-        step.kind,
-        clean(&step.detail)
-    );
-    (tone, text.trim_end().to_owned())
+    let head = format!("  {mark} {:<11} {:<14} {took:>11}  ", step.lifecycle, step.kind);
+    // The engine begins what it says of a failure with the step, which the head has.
+    let detail = clean(&step.detail);
+    let text = detail.strip_prefix(&format!("{}: ", step.kind)).unwrap_or(&detail).to_owned();
+    Line { tone, head, text }
 }
 
 const fn mark(result: Option<StepResult>) -> (&'static str, Tone) {

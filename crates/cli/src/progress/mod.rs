@@ -63,8 +63,8 @@ pub async fn follow(
         }
         let now = skew.unwrap_or_default().there(clock.now());
         let usual = usual.as_ref().expect("learnt at the first look");
-        for (tone, line) in journal.news(&detail.steps) {
-            screen.line(&screen.paint().put(tone, &line));
+        for line in journal.news(&detail.steps) {
+            screen.columns(&line);
         }
         if detail.operation.state != OperationState::Running {
             screen.live(None);

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::journal::Line;
+use crate::human::wrap;
 use crate::terminal::{Paint, Sink, Terminal};
 
 /// How often the sign of life moves.
@@ -14,6 +16,7 @@ const TICK: Duration = Duration::from_millis(120);
 /// A place for progress.
 pub struct Screen {
     paint: Paint,
+    width: Option<usize>,
     way: Way,
 }
 
@@ -28,7 +31,9 @@ impl Screen {
     /// The screen of a terminal's standard error.
     pub fn of(terminal: &Terminal) -> Self {
         match terminal.live {
-            true => Self { paint: terminal.err_paint, way: Way::Live(bar()) },
+            true => {
+                Self { paint: terminal.err_paint, width: terminal.err_width, way: Way::Live(bar()) }
+            }
             false => Self::lines(terminal.err.clone(), terminal.err_paint),
         }
     }
@@ -40,7 +45,7 @@ impl Screen {
 
     /// Plain lines to anything that can be written to.
     pub fn lines(sink: Sink, paint: Paint) -> Self {
-        Self { paint, way: Way::Lines { sink, last: String::new() } }
+        Self { paint, width: None, way: Way::Lines { sink, last: String::new() } }
     }
 
     /// Its colours.
@@ -54,6 +59,17 @@ impl Screen {
             Way::Live(bar) => bar.println(text),
             // Nobody is told when nobody can be: the work itself goes on.
             Way::Lines { sink, .. } => drop(writeln!(sink, "{text}")),
+        }
+    }
+
+    /// A line of the journal that stays; what does not fit goes on below itself.
+    pub fn columns(&mut self, line: &Line) {
+        let before = line.head.chars().count();
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(before + 1).max(20));
+        for (place, part) in wrap(&line.text, room).iter().enumerate() {
+            let head = if place == 0 { line.head.clone() } else { " ".repeat(before) };
+            let text = format!("{head}{part}");
+            self.line(&self.paint.put(line.tone, text.trim_end()));
         }
     }
 

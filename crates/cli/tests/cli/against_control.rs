@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::samples::{Ran, Scratch, run};
 
 /// A control plane that does not wait long for BMCs.
-async fn control(directory: &Path) -> Server {
+pub async fn control(directory: &Path) -> Server {
     let machine = machine::Settings {
         pause: Duration::from_millis(1),
         bmc_reset_pause: Duration::from_millis(1),

@@ -9,7 +9,7 @@ use model::{ErrorCode, Problem};
 use crate::samples::operation;
 
 fn shown(failure: &Failure) -> String {
-    failure.render(Paint::plain())
+    failure.render(None, Paint::plain())
 }
 
 #[test]
@@ -80,6 +80,23 @@ attention[bmc-unreachable]: The enroll of m1 needs attention
     assert_eq!(shown(&failure), expected);
     assert_eq!(failure.exit, Exit::Attention);
     assert_eq!(failure.exit.code(), 3);
+}
+
+#[test]
+fn what_was_the_same_each_time_is_said_once() {
+    let mut operation = operation(OperationKind::Enroll, OperationState::NeedsAttention);
+    let reason = operation.reason.as_mut().unwrap();
+    reason.message = "read-parts: refused".to_owned();
+    let text = shown(&cli::operation::attention(&operation, "m1", None));
+    assert!(text.contains("  - try 2 (again): the same\n"), "{text}");
+}
+
+#[test]
+fn long_words_go_on_in_their_column() {
+    let failure = Failure::new("x", "what").why("why ".repeat(30)).next("next ".repeat(30));
+    let text = failure.render(Some(60), Paint::plain());
+    assert!(text.lines().all(|line| line.chars().count() <= 60), "{text}");
+    assert!(text.lines().skip(1).all(|line| line.starts_with("  ")), "{text}");
 }
 
 #[test]

@@ -99,3 +99,40 @@ fn every_command_of_the_page_is_a_verb() {
     assert!(seen > 15, "{seen} commands");
     assert!(VERBS.len() > 30);
 }
+
+/// The three commands of the page, run as they stand there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_checked_as_the_page_says() {
+    for program in ["jq", "openssl"] {
+        if world::process::find(program).is_none() {
+            println!("skipped: {program} is not installed (apt-get install {program})");
+            return;
+        }
+    }
+    let scratch = crate::samples::Scratch::new("openssl");
+    let server = crate::against_control::control(&scratch.0).await;
+    let mut certificate = crate::samples::certificate();
+    server.plane.authority.sign_certificate(&mut certificate).unwrap();
+    server.stop().await;
+    std::fs::copy(scratch.0.join("ca/sanitise.pub"), scratch.0.join("sanitise.pub")).unwrap();
+    let write = |certificate: &model::machine::SanitiseCertificate| {
+        let text = serde_json::to_string_pretty(certificate).unwrap();
+        std::fs::write(scratch.0.join("m1.json"), text).unwrap();
+    };
+    let script: Vec<&str> = PAGE
+        .lines()
+        .filter(|line| line.starts_with("jq ") || line.starts_with("openssl dgst"))
+        .collect();
+    assert_eq!(script.len(), 3, "{script:?}");
+    let check = || {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", &script.join("\n")]).current_dir(&scratch.0);
+        let output = shell.output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    write(&certificate);
+    assert_eq!(check(), (true, "Verified OK\n".to_owned()));
+    certificate.disks[0].residue = model::Bytes(1);
+    write(&certificate);
+    assert!(!check().0, "a changed word is noticed");
+}

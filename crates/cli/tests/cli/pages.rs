@@ -138,3 +138,11 @@ proptest! {
         prop_assert_eq!(whole, pieces);
     }
 }
+
+#[test]
+fn a_certificate_reads_like_one() {
+    let certificate = crate::samples::certificate();
+    let text = cli::machine::certificate::page(&certificate, at(100), None, Paint::plain());
+    let disk = "nvme0n1 3.5 TiB Model D1: crypto-erase, 4.0 MiB read back, 0 B of residue";
+    assert!(text.contains(disk) && text.contains("signature     none"), "{text}");
+}

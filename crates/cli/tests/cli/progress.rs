@@ -10,8 +10,8 @@ use model::operation::{OperationKind, OperationState, StepResult};
 
 use crate::samples::{Paper, at, machine, operation, step, step_state};
 
-fn lines(news: Vec<(cli::terminal::Tone, String)>) -> Vec<String> {
-    news.into_iter().map(|(_, line)| line).collect()
+fn lines(news: Vec<journal::Line>) -> Vec<String> {
+    news.iter().map(journal::Line::whole).collect()
 }
 
 #[test]
@@ -25,7 +25,10 @@ fn each_end_and_each_new_try_is_told_once() {
     restart.rung = Rung::Again;
     restart.detail = "nothing was seen".to_owned();
     let told = lines(journal.news(&[done.clone(), restart.clone()]));
-    assert_eq!(told, ["  ↻ deploying   restart        nothing was seen; next: once more"]);
+    assert_eq!(
+        told,
+        ["  ↻ deploying   restart                     nothing was seen; next: once more"]
+    );
     // The try itself begins; its record has no fault any more.
     restart.attempt = 2;
     restart.detail = String::new();

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use clap::{CommandFactory as _, Parser as _};
 use cli::terminal::Sink;
 use cli::{Exit, Program, Terminal};
-use model::Timestamp;
+use model::agent::SanitisedDisk;
 use model::id::{MachineId, OperationId};
 use model::machine::{
-    Lifecycle, Machine, MachineSpec, MachineStatus, Reason, ReasonCode, Rung, StepKind, StepState,
+    Lifecycle, Machine, MachineSpec, MachineStatus, Reason, ReasonCode, Rung, SanitiseCertificate,
+    SanitiseMethod, StepKind, StepState,
 };
 use model::operation::{Operation, OperationKind, OperationState, StepRecord, StepResult};
+use model::{Bytes, Encoded, Timestamp};
 use uuid::Uuid;
 
 /// A moment, some seconds after the beginning of these samples.
@@ -102,6 +104,27 @@ pub fn step_state(index: u32, kind: StepKind, started: i64, deadline: i64) -> St
         faults: Vec::new(),
         code: None,
         progress: None,
+    }
+}
+
+/// A certificate that nobody has signed yet.
+pub fn certificate() -> SanitiseCertificate {
+    SanitiseCertificate {
+        machine: machine("m1", Lifecycle::Available).id,
+        serial: "S-ä-1".to_owned(),
+        at: at(90),
+        operation: Some(operation_id()),
+        disks: vec![SanitisedDisk {
+            disk: "nvme0n1".to_owned(),
+            model: "Model".to_owned(),
+            serial: "D1".to_owned(),
+            size: Bytes(3_840_755_982_336),
+            method: SanitiseMethod::CryptoErase,
+            sampled: Bytes(4 << 20),
+            residue: Bytes(0),
+        }],
+        endorsement: Some("ab".repeat(32)),
+        signature: Encoded::default(),
     }
 }
 
