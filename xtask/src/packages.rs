@@ -76,7 +76,9 @@ fn backports() -> Result<()> {
     if policy.contains("bookworm-backports") {
         return Ok(());
     }
-    eprintln!("==> adding Debian's backports to apt ({LIST}), for QEMU of the version that is here");
+    eprintln!(
+        "==> adding Debian's backports to apt ({LIST}), for QEMU of the version that is here"
+    );
     std::fs::write(LIST, "deb http://deb.debian.org/debian bookworm-backports main\n")?;
     run(command("apt-get", &["update", "-q"]))
 }

@@ -46,9 +46,9 @@ fn shown(command: &Command) -> String {
 
 /// Runs a verb of the program itself, built for speed.
 pub fn program(noun: &str, verb: &str, arguments: &[String]) -> Result<()> {
-    let build = ["build", "--profile", "fast", "-p", "bedplate", "--locked"];
+    let build = ["build", "--release", "-p", "bedplate", "--locked"];
     run(command("cargo", &build))?;
-    let mut program = Command::new(top().join("target/fast/bedplate"));
+    let mut program = Command::new(top().join("target/release/bedplate"));
     program.args([noun, verb]).args(arguments);
     run(program)
 }

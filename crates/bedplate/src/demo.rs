@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use cli::progress::Screen;
 use client::{Client, ClientSettings, Options};
 use lab::LabMachine;
 use model::api::{CreateImage, CreateImageRequest, Enroll, GetCertificate, LearnPolicy, LearnRequest};
@@ -183,7 +184,7 @@ async fn import(client: &Client, image: &lab::system::Built) -> Result<()> {
 
 /// Follows an operation to its end; one that needs attention ends the demo.
 async fn finish(client: &Client, operation: OperationId) -> Result<()> {
-    let detail = cli::progress::follow(client, operation, &mut std::io::stdout()).await?;
+    let detail = cli::progress::follow(client, operation, &mut Screen::of_process()).await?;
     let state = detail.operation.state;
     if state != OperationState::Done {
         let reason = detail.operation.reason.map(|reason| reason.message).unwrap_or_default();

@@ -65,12 +65,33 @@ impl House {
             Some(machines) => Some(rack(directory, machines, say).await?),
             None => None,
         };
-        let network = match (&rack, &arguments.boot_device, &arguments.boot_address) {
+        match Self::around(arguments, directory, cache, say, rack.as_ref()).await {
+            Ok((server, boot)) => Ok(Self { server, boot, rack }),
+            Err(error) => {
+                // A rack without a control plane is nobody's.
+                if let Some(rack) = rack {
+                    rack.down().await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The control plane and its boot network, around a rack where there is one.
+    async fn around(
+        arguments: &Arguments,
+        directory: &Path,
+        cache: &Path,
+        say: &(dyn Fn(&str) + Send + Sync),
+        rack: Option<&Rack>,
+    ) -> Result<(Server, Option<Running>)> {
+        let network = match (rack, &arguments.boot_device, &arguments.boot_address) {
             (Some(rack), _, _) => Some(BootNetwork::of_rack(rack.network())),
             (None, Some(device), Some(address)) => Some(BootNetwork::on_device(device, address)?),
             _ => None,
         };
-        let agents = network.as_ref().map_or_else(|| AgentNetwork::loopback(0), BootNetwork::agents);
+        let agents =
+            network.as_ref().map_or_else(|| AgentNetwork::loopback(0), BootNetwork::agents);
         let machine = machine::Settings {
             patience_percent: arguments.patience,
             ..machine::Settings::default()
@@ -84,11 +105,14 @@ impl House {
             machine,
         })
         .await?;
-        let boot = match &network {
-            Some(network) => Some(boot::serve(&server, network, cache, say).await?),
-            None => None,
-        };
-        Ok(Self { server, boot, rack })
+        let Some(network) = network else { return Ok((server, None)) };
+        match boot::serve(&server, &network, cache, say).await {
+            Ok(boot) => Ok((server, Some(boot))),
+            Err(error) => {
+                server.stop().await;
+                Err(error)
+            }
+        }
     }
 
     /// Ends it: machines first, so that nothing reports to nobody.

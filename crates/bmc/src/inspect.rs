@@ -52,7 +52,8 @@ impl Redfish {
             events: events.as_ref().and_then(stream_path).is_some(),
         };
         let power = power_state(&system);
-        Ok(BmcFact::Inventory { inventory: Box::new(inventory), power, abilities })
+        let certificate = self.certificate();
+        Ok(BmcFact::Inventory { inventory: Box::new(inventory), power, abilities, certificate })
     }
 }
 

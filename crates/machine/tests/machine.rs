@@ -138,6 +138,7 @@ impl Walk {
                 inventory: Box::new(parts()),
                 power: PowerState::Off,
                 abilities: BmcAbilities { http_boot: true, virtual_media: true, events: false },
+                certificate: Some("pin".to_owned()),
             }),
             StepKind::PointAtImage => self.settle(BmcFact::Accepted),
             StepKind::Restart => {
@@ -335,6 +336,17 @@ fn a_life_from_enrolment_to_a_second_tenant() {
     walk.must(&Input::Deploy(Box::new(deployment())));
     // The agent stayed: a second tenant costs no boot of ours, and is attested anew.
     assert_eq!(walk.step(), Some(StepKind::Attest));
+}
+
+#[test]
+fn the_certificate_of_the_first_contact_is_pinned_for_good() {
+    let mut walk = Walk::available();
+    assert_eq!(walk.machine.spec.bmc.as_ref().unwrap().certificate.as_deref(), Some("pin"));
+    walk.machine.spec.bmc.as_mut().unwrap().certificate = Some("given".to_owned());
+    walk.must(&Input::Quarantine("a drill".to_owned()));
+    walk.must(&Input::Recover);
+    walk.until(Some(StepKind::PointAtImage));
+    assert_eq!(walk.machine.spec.bmc.as_ref().unwrap().certificate.as_deref(), Some("given"));
 }
 
 #[test]

@@ -117,6 +117,9 @@ pub enum BmcFact {
         power: PowerState,
         /// What this BMC can do.
         abilities: BmcAbilities,
+        /// SHA-256 of the TLS certificate that it showed, hexadecimal; absent for `http`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certificate: Option<String>,
     },
 }
 

@@ -22,7 +22,7 @@ async fn started(faults: &[Fault]) -> (Running, bedplate_bmc::Redfish) {
 async fn inspect_reads_every_part() {
     let (running, mut bmc) = started(&[]).await;
     let fact = run(&mut bmc, BmcCommand::Inspect).await.unwrap();
-    let BmcFact::Inventory { inventory, power, abilities } = fact else { panic!("{fact:?}") };
+    let BmcFact::Inventory { inventory, power, abilities, .. } = fact else { panic!("{fact:?}") };
     assert_eq!(power, PowerState::Off);
     assert_eq!(inventory.system.serial, "S1");
     assert_eq!(inventory.system.uuid, "27946b59-9e44-4fa7-8e91-f3527a1ef094");

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use sha2::{Digest as _, Sha256};
 
 use model::api::Endpoint;
 use model::{ErrorCode, Problem};
@@ -22,7 +21,7 @@ use super::query::Query;
 use super::refusal::internal;
 use super::table::mutates;
 use crate::cell::{Ask, Call, Idempotency};
-use crate::identity::tokens::hex_digest;
+use crate::identity::KeyProvider;
 use crate::leader::Answer;
 use crate::plane::Plane;
 
@@ -83,7 +82,7 @@ impl<E: Endpoint> Incoming<E> {
         let Some(principal) = parts.extensions.remove::<Principal>() else {
             return Err(internal("a request came past the authorisation"));
         };
-        let idempotency = idempotency(&parts, &bytes, &principal)?;
+        let idempotency = idempotency(&parts, &bytes, &principal, &plane.keys)?;
         let closing = parts.extensions.remove::<Closing>().unwrap_or_default();
         let request = parts.extensions.remove::<RequestName>().map(|name| name.0);
         Ok(Self {
@@ -219,11 +218,13 @@ fn if_match(headers: &HeaderMap) -> Result<Match, Problem> {
     }
 }
 
-/// `Idempotency-Key`, bound to who asks and what is asked.
+/// `Idempotency-Key`, bound to who asks and what is asked. The body may hold a
+/// password, so what is kept of it can only be compared by us.
 fn idempotency(
     parts: &Parts,
     body: &[u8],
     principal: &Principal,
+    keys: &KeyProvider,
 ) -> Result<Option<Idempotency>, Problem> {
     let Some(value) = parts.headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
@@ -232,14 +233,14 @@ fn idempotency(
     if !(1..=255).contains(&key.len()) || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(invalid("Idempotency-Key must be 1 to 255 visible ASCII characters"));
     }
-    let mut digest = Sha256::new();
+    let mut message = Vec::new();
     let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
     for part in [parts.method.as_str().as_bytes(), target.as_bytes(), body] {
-        digest.update((part.len() as u64).to_le_bytes());
-        digest.update(part);
+        message.extend((part.len() as u64).to_le_bytes());
+        message.extend(part);
     }
     let key = format!("{}/{key}", principal.actor());
-    Ok(Some(Idempotency { key, digest: hex_digest(&digest.finalize()) }))
+    Ok(Some(Idempotency { key, digest: keys.fingerprint(&message) }))
 }
 
 #[cfg(test)]

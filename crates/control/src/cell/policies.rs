@@ -35,17 +35,14 @@ fn learn(
     })?;
     let pcrs = attest::learn(verdict);
     if pcrs.is_empty() {
-        let detail = format!("the last quote of machine {} proved nothing to learn from", machine.name);
+        let detail =
+            format!("the last quote of machine {} proved nothing to learn from", machine.name);
         return Err(Problem::new(ErrorCode::Conflict, detail)
             .next("See why: bedplate machine show NAME. Learn from a machine that is well."));
     }
     let roots = cell.nouns.policies.by_name(policy);
     let endorsement_roots = roots.map(|known| known.spec.endorsement_roots.clone());
-    let spec = PolicySpec {
-        mode,
-        pcrs,
-        endorsement_roots: endorsement_roots.unwrap_or_default(),
-    };
+    let spec = PolicySpec { mode, pcrs, endorsement_roots: endorsement_roots.unwrap_or_default() };
     let status = PolicyStatus { learnt_from: Some(id), learnt_at: Some(draft.now) };
     put(cell, draft, policy, spec, status)
 }

@@ -14,6 +14,7 @@ use std::sync::{PoisonError, RwLock};
 
 use model::secret::Sealed;
 use model::{Encoded, Secret};
+use ring::hmac;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use world::SystemEntropy;
 use world::entropy::Entropy as _;
@@ -48,6 +49,23 @@ impl Purpose {
 pub struct KeyProvider {
     directory: PathBuf,
     keys: RwLock<BTreeMap<String, LessSafeKey>>,
+    fingerprint: hmac::Key,
+}
+
+/// The key of fingerprints, made at the first start.
+fn fingerprint_key(directory: &Path) -> Result<hmac::Key, IdentityError> {
+    let path = directory.join("fingerprint.secret");
+    let bytes = match read_whole(&path)? {
+        Some(bytes) if bytes.len() == KEY_LEN => Zeroizing::new(bytes),
+        Some(_) => return Err(IdentityError::damaged(&path, "it does not hold 32 bytes")),
+        None => {
+            let mut bytes = Zeroizing::new(vec![0; KEY_LEN]);
+            SystemEntropy.fill(bytes.as_mut_slice());
+            write_whole(&path, &bytes, PRIVATE)?;
+            bytes
+        }
+    };
+    Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
 impl KeyProvider {
@@ -55,7 +73,9 @@ impl KeyProvider {
     pub fn open(directory: &Path) -> Result<Self, IdentityError> {
         let directory = directory.join("keys");
         make_private_directory(&directory)?;
-        let provider = Self { keys: RwLock::new(read_keys(&directory)?), directory };
+        let fingerprint = fingerprint_key(&directory)?;
+        let keys = RwLock::new(read_keys(&directory)?);
+        let provider = Self { keys, directory, fingerprint };
         if provider.keys.read().unwrap_or_else(PoisonError::into_inner).is_empty() {
             provider.rotate()?;
         }
@@ -73,6 +93,12 @@ impl KeyProvider {
         write_whole(&self.directory.join(format!("{id}.key")), bytes.as_slice(), PRIVATE)?;
         keys.insert(id.clone(), key_of(&bytes));
         Ok(id)
+    }
+
+    /// A digest of a message that may hold secrets, hexadecimal: without the key
+    /// (HMAC-SHA256, the same for good) nobody can try what the message was.
+    pub fn fingerprint(&self, message: &[u8]) -> String {
+        super::tokens::hex(hmac::sign(&self.fingerprint, message).as_ref())
     }
 
     /// Seals a BMC's password under the newest key.

@@ -83,6 +83,7 @@ impl PlayedBmc {
                 inventory: Box::new(inventory(&self.name)),
                 power: self.power,
                 abilities: BmcAbilities { http_boot: true, virtual_media: true, events: false },
+                certificate: None,
             },
             BmcCommand::ReadPower => BmcFact::Power { state: self.power },
             BmcCommand::Power { action } => {

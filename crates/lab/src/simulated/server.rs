@@ -201,7 +201,8 @@ impl Server {
                 let inventory = Box::new(self.parts());
                 let abilities =
                     BmcAbilities { http_boot: true, virtual_media: true, events: false };
-                (BmcFact::Inventory { inventory, power: self.power, abilities }, false)
+                let certificate = Some(format!("bmc-{}", self.number));
+                (BmcFact::Inventory { inventory, power: self.power, abilities, certificate }, false)
             }
             BmcCommand::ReadPower => (BmcFact::Power { state: self.power }, false),
             BmcCommand::Power { action } => (BmcFact::Accepted, self.change_power(*action)),

@@ -17,9 +17,14 @@ pub fn begin(turn: &mut Turn<'_>) {
 pub fn hear(turn: &mut Turn<'_>, input: &Input) -> Heard {
     let Input::Settled { outcome, .. } = input else { return Heard::Nothing };
     let Outcome::Bmc { fact } = outcome else { return bmc_fault(outcome) };
-    let BmcFact::Inventory { inventory, power, abilities } = fact else {
+    let BmcFact::Inventory { inventory, power, abilities, certificate } = fact else {
         return Heard::Failed(ReasonCode::BmcUnfit, "the BMC answered something else".to_owned());
     };
+    // The first contact decides which certificate is the BMC's, unless whoever
+    // enrolled it said so. From then on no other is accepted.
+    if let Some(bmc) = turn.machine.spec.bmc.as_mut().filter(|bmc| bmc.certificate.is_none()) {
+        bmc.certificate.clone_from(certificate);
+    }
     let status = &mut turn.machine.status;
     let known = status.parts_by_bmc.as_ref().map_or("", |parts| parts.system.serial.as_str());
     let told = inventory.system.serial.as_str();
