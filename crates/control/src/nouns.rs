@@ -1,8 +1,11 @@
 //! The typed state of the cell: what the record's rows mean. The cell decides on
 //! one of these, readers and watchers look at another, and both are the same fold
 //! of the same changes.
+//!
+//! A change is read once ([`Meaning::of`]) and then taken in wherever it belongs
+//! ([`Nouns::take`]): the things are shared, not copied.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -12,7 +15,7 @@ use model::attestation::Policy;
 use model::effect::Effect;
 use model::id::{EffectId, OperationId};
 use model::image::Image;
-use model::machine::Machine;
+use model::machine::{Lifecycle, Machine};
 use model::operation::{Operation, StepRecord};
 use model::project::{Project, Token};
 use model::{Id, Resource};
@@ -42,13 +45,18 @@ pub struct Nouns {
     index: MachineIndex,
 }
 
-/// By what machines are found on the network.
+/// By what machines are found on the network. What machines tell of themselves
+/// may be told by two of them, so each entry is a set: what is found must not
+/// depend on the order in which they were put.
 #[derive(Clone, Default)]
 struct MachineIndex {
-    by_mac: HashMap<String, Uuid>,
-    by_boot_token: HashMap<String, Uuid>,
-    by_home_token: HashMap<String, Uuid>,
+    by_mac: Index,
+    by_boot_token: Index,
+    by_home_token: Index,
+    by_endorsement: Index,
 }
+
+type Index = HashMap<String, BTreeSet<Uuid>>;
 
 /// Things of one kind, by id and by name.
 #[derive(Clone)]
@@ -124,34 +132,95 @@ impl<T: Shelved> Shelf<T> {
     }
 
     fn put(&mut self, thing: Arc<T>) -> Option<Arc<T>> {
-        let id = thing.uuid();
-        self.by_name.insert(thing.name().to_owned(), id);
-        let before = self.by_id.insert(id, thing);
-        if let Some(before) = &before
-            && before.name() != self.by_id[&id].name()
-        {
-            self.by_name.remove(before.name());
-        }
+        let before = self.remove(thing.uuid());
+        self.by_name.insert(thing.name().to_owned(), thing.uuid());
+        self.by_id.insert(thing.uuid(), thing);
         before
     }
 
     fn remove(&mut self, id: Uuid) -> Option<Arc<T>> {
         let gone = self.by_id.remove(&id)?;
-        self.by_name.remove(gone.name());
+        // Another may have taken the name in the same transaction.
+        if self.by_name.get(gone.name()) == Some(&id) {
+            self.by_name.remove(gone.name());
+        }
         Some(gone)
     }
 }
 
 /// A row that does not mean what its kind says: written by another version, or damaged.
 #[derive(Debug, thiserror::Error)]
-#[error("the record holds a {kind} that cannot be read: {source}. Restore the data directory from a backup, or start the version that wrote it.")]
+#[error(
+    "the record holds a {kind} that cannot be read: {source}. Restore the data directory from a backup, or start the version that wrote it."
+)]
 pub struct UnreadableRow {
     kind: String,
     source: serde_json::Error,
 }
 
-fn read<T: DeserializeOwned>(kind: &str, body: &str) -> Result<T, UnreadableRow> {
-    serde_json::from_str(body).map_err(|source| UnreadableRow { kind: kind.to_owned(), source })
+fn read<T: DeserializeOwned>(kind: &str, body: &str) -> Result<Arc<T>, UnreadableRow> {
+    serde_json::from_str(body)
+        .map(Arc::new)
+        .map_err(|source| UnreadableRow { kind: kind.to_owned(), source })
+}
+
+/// What a change means: the same, read. Cheap to clone.
+#[derive(Clone, Debug)]
+pub enum Meaning {
+    /// A machine is made or replaced.
+    Machine(Arc<Machine>),
+    /// An image is.
+    Image(Arc<Image>),
+    /// A policy is.
+    Policy(Arc<Policy>),
+    /// A project is.
+    Project(Arc<Project>),
+    /// A token is.
+    Token(Arc<Token>),
+    /// A thing of this kind is gone.
+    Removed(Arc<str>, Uuid),
+    /// An operation is begun or moves.
+    Operation(Arc<Operation>),
+    /// A step is begun or moves.
+    Step(Arc<StepRecord>),
+    /// An effect waits.
+    EffectQueued(Arc<Effect>),
+    /// An effect has ended.
+    EffectSettled(EffectId),
+    /// A reply is kept for its key.
+    Idempotent(Arc<IdempotentRow>),
+    /// The reply of this key is not kept any more.
+    IdempotentForgotten(Arc<str>),
+    /// Of a later version: kept in the record, of no meaning here.
+    Unknown,
+}
+
+impl Meaning {
+    /// Reads a change.
+    pub fn of(change: &Change) -> Result<Self, UnreadableRow> {
+        Ok(match change {
+            Change::Object(row) => Self::of_object(row)?,
+            Change::ObjectRemoved { kind, id } => Self::Removed(kind.as_str().into(), *id),
+            Change::Operation(row) => Self::Operation(read("operation", &row.body)?),
+            Change::Step(row) => Self::Step(read("step", &row.body)?),
+            Change::EffectQueued(row) => Self::EffectQueued(read("effect", &row.body)?),
+            Change::EffectSettled { id, .. } => Self::EffectSettled(Id::from_uuid(*id)),
+            Change::Idempotent(row) => Self::Idempotent(Arc::new(row.clone())),
+            Change::IdempotentForgotten { key } => Self::IdempotentForgotten(key.as_str().into()),
+        })
+    }
+
+    fn of_object(row: &ObjectRow) -> Result<Self, UnreadableRow> {
+        let (kind, body) = (row.kind.as_str(), row.body.as_str());
+        Ok(match kind {
+            Machine::KIND => Self::Machine(read(kind, body)?),
+            Image::KIND => Self::Image(read(kind, body)?),
+            Policy::KIND => Self::Policy(read(kind, body)?),
+            Project::KIND => Self::Project(read(kind, body)?),
+            Token::KIND => Self::Token(read(kind, body)?),
+            _ => Self::Unknown,
+        })
+    }
 }
 
 impl Nouns {
@@ -159,62 +228,50 @@ impl Nouns {
     pub fn load(state: &State) -> Result<Self, UnreadableRow> {
         let mut nouns = Self::default();
         for row in state.kinds().flat_map(|kind| state.objects(kind)) {
-            nouns.put_row(row)?;
+            nouns.take(Meaning::of_object(row)?);
         }
         for row in state.operations() {
-            nouns.apply(&Change::Operation(row.clone()))?;
+            nouns.take(Meaning::Operation(read("operation", &row.body)?));
             for step in state.steps(row.id) {
-                nouns.apply(&Change::Step(step.clone()))?;
+                nouns.take(Meaning::Step(read("step", &step.body)?));
             }
         }
         for row in state.outbox() {
-            nouns.apply(&Change::EffectQueued(row.clone()))?;
+            nouns.take(Meaning::EffectQueued(read("effect", &row.body)?));
         }
         for row in state.idempotents() {
-            nouns.apply(&Change::Idempotent(row.clone()))?;
+            nouns.take(Meaning::Idempotent(Arc::new(row.clone())));
         }
         Ok(nouns)
     }
 
     /// Takes in one change.
-    pub fn apply(&mut self, change: &Change) -> Result<(), UnreadableRow> {
-        match change {
-            Change::Object(row) => self.put_row(row)?,
-            Change::ObjectRemoved { kind, id } => self.remove(kind, *id),
-            Change::Operation(row) => {
-                let operation: Operation = read("operation", &row.body)?;
-                self.operations.insert(operation.id, Arc::new(operation));
+    pub fn take(&mut self, meaning: Meaning) {
+        match meaning {
+            Meaning::Machine(machine) => self.put_machine(machine),
+            Meaning::Image(image) => drop(self.images.put(image)),
+            Meaning::Policy(policy) => drop(self.policies.put(policy)),
+            Meaning::Project(project) => drop(self.projects.put(project)),
+            Meaning::Token(token) => drop(self.tokens.put(token)),
+            Meaning::Removed(kind, id) => self.remove(&kind, id),
+            Meaning::Operation(operation) => {
+                self.operations.insert(operation.id, operation);
             }
-            Change::Step(row) => self.put_step(read("step", &row.body)?),
-            Change::EffectQueued(row) => {
-                let effect: Effect = read("effect", &row.body)?;
-                self.outbox.insert(effect.id, Arc::new(effect));
+            Meaning::Step(step) => self.put_step(StepRecord::clone(&step)),
+            Meaning::EffectQueued(effect) => {
+                self.outbox.insert(effect.id, effect);
             }
-            Change::EffectSettled { id, .. } => {
-                self.outbox.remove(&Id::from_uuid(*id));
+            Meaning::EffectSettled(id) => {
+                self.outbox.remove(&id);
             }
-            Change::Idempotent(row) => {
-                self.idempotent.insert(row.key.clone(), Arc::new(row.clone()));
+            Meaning::Idempotent(row) => {
+                self.idempotent.insert(row.key.clone(), row);
             }
-            Change::IdempotentForgotten { key } => {
-                self.idempotent.remove(key);
+            Meaning::IdempotentForgotten(key) => {
+                self.idempotent.remove(&*key);
             }
+            Meaning::Unknown => {}
         }
-        Ok(())
-    }
-
-    fn put_row(&mut self, row: &ObjectRow) -> Result<(), UnreadableRow> {
-        let (kind, body) = (row.kind.as_str(), row.body.as_str());
-        match kind {
-            Machine::KIND => self.put_machine(Arc::new(read(kind, body)?)),
-            Image::KIND => drop(self.images.put(Arc::new(read(kind, body)?))),
-            Policy::KIND => drop(self.policies.put(Arc::new(read(kind, body)?))),
-            Project::KIND => drop(self.projects.put(Arc::new(read(kind, body)?))),
-            Token::KIND => drop(self.tokens.put(Arc::new(read(kind, body)?))),
-            // Of a later version: kept in the record, of no meaning here.
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Puts a machine, and keeps the ways to find it.
@@ -251,44 +308,61 @@ impl Nouns {
 
     /// The machine with a hardware address, lower case with colons.
     pub fn machine_by_mac(&self, mac: &str) -> Option<&Arc<Machine>> {
-        self.machines.get(*self.index.by_mac.get(mac)?)
+        self.indexed(&self.index.by_mac, mac)
+    }
+    /// The machine whose TPM has an endorsement key of this digest.
+    pub fn machine_by_endorsement(&self, digest: &str) -> Option<&Arc<Machine>> {
+        self.indexed(&self.index.by_endorsement, digest)
     }
     /// The machine that may boot with a token.
     pub fn machine_by_boot_token(&self, token: &str) -> Option<&Arc<Machine>> {
-        self.machines.get(*self.index.by_boot_token.get(token)?)
+        self.indexed(&self.index.by_boot_token, token)
     }
     /// The machine whose system calls home with a token of this digest.
     pub fn machine_by_home_token(&self, digest: &str) -> Option<&Arc<Machine>> {
-        self.machines.get(*self.index.by_home_token.get(digest)?)
+        self.indexed(&self.index.by_home_token, digest)
+    }
+
+    /// Of several, one that somebody enrolled goes before one that was only seen.
+    fn indexed(&self, index: &Index, key: &str) -> Option<&Arc<Machine>> {
+        let found = index.get(key)?.iter().filter_map(|id| self.machines.get(*id));
+        found.min_by_key(|machine| machine.status.lifecycle == Lifecycle::Discovered)
     }
 }
 
 impl MachineIndex {
     fn learn(&mut self, machine: &Machine) {
-        let (id, status) = (machine.id.uuid(), &machine.status);
-        for mac in &status.macs {
-            self.by_mac.insert(mac.clone(), id);
-        }
-        if let Some(permit) = &status.boot {
-            self.by_boot_token.insert(permit.token.clone(), id);
-        }
-        if let Some(system) = status.system.as_ref().filter(|it| it.called_home.is_none()) {
-            self.by_home_token.insert(system.token_digest.clone(), id);
-        }
+        let id = machine.id.uuid();
+        self.each(machine, |index, key| {
+            index.entry(key.to_owned()).or_default().insert(id);
+        });
     }
 
     fn forget(&mut self, machine: &Machine) {
+        let id = machine.id.uuid();
+        self.each(machine, |index, key| {
+            let Some(ids) = index.get_mut(key) else { return };
+            ids.remove(&id);
+            if ids.is_empty() {
+                index.remove(key);
+            }
+        });
+    }
+
+    /// Every entry that a machine has.
+    fn each(&mut self, machine: &Machine, mut act: impl FnMut(&mut Index, &str)) {
         let status = &machine.status;
         for mac in &status.macs {
-            if self.by_mac.get(mac) == Some(&machine.id.uuid()) {
-                self.by_mac.remove(mac);
-            }
+            act(&mut self.by_mac, mac);
+        }
+        if let Some(endorsement) = &status.endorsement {
+            act(&mut self.by_endorsement, endorsement);
         }
         if let Some(permit) = &status.boot {
-            self.by_boot_token.remove(&permit.token);
+            act(&mut self.by_boot_token, &permit.token);
         }
-        if let Some(system) = &status.system {
-            self.by_home_token.remove(&system.token_digest);
+        if let Some(system) = status.system.as_ref().filter(|it| it.called_home.is_none()) {
+            act(&mut self.by_home_token, &system.token_digest);
         }
     }
 }

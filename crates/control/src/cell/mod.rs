@@ -24,7 +24,7 @@ use world::Entropy;
 
 pub use call::{Alarm, Ask, Call, FoundBmc, Idempotency, Reply};
 
-use crate::nouns::{Nouns, Shelved, UnreadableRow};
+use crate::nouns::{Meaning, Nouns, Shelved, UnreadableRow};
 
 /// How long a reply is repeated for its idempotency key.
 const IDEMPOTENT_FOR: Duration = Duration::from_secs(24 * 3_600);
@@ -43,6 +43,8 @@ pub struct Cell {
 pub struct Decided {
     /// To be recorded; without changes when nothing is to be.
     pub transaction: Transaction,
+    /// What its changes mean, one for each.
+    pub meanings: Vec<Meaning>,
     /// To be answered when it is.
     pub reply: Reply,
     /// The reply is one that was given before, for the same idempotency key.
@@ -60,11 +62,15 @@ struct Draft<'a> {
 impl Cell {
     /// The cell that a loaded record holds.
     pub fn load(state: &State, settings: Arc<Settings>) -> Result<Self, UnreadableRow> {
-        let nouns = Nouns::load(state)?;
+        Ok(Self::new(Nouns::load(state)?, settings))
+    }
+
+    /// A cell that goes on from what is recorded.
+    pub fn new(nouns: Nouns, settings: Arc<Settings>) -> Self {
         let mut forgetting: Vec<_> =
             nouns.idempotent.values().map(|row| (row.expires, row.key.clone())).collect();
         forgetting.sort();
-        Ok(Self { nouns, settings, forgetting: forgetting.into() })
+        Self { nouns, settings, forgetting: forgetting.into() }
     }
 
     /// What there is, as decided.
@@ -81,7 +87,7 @@ impl Cell {
     ) -> Result<Decided, Problem> {
         if let Some(reply) = self.repeated(ask)? {
             let transaction = self.transaction(ask, now, Vec::new());
-            return Ok(Decided { transaction, reply, replayed: true });
+            return Ok(Decided { transaction, meanings: Vec::new(), reply, replayed: true });
         }
         let mut draft = Draft { now, entropy, ask, changes: Vec::new() };
         let reply = self.answer(&mut draft)?;
@@ -90,12 +96,27 @@ impl Cell {
             changes.clear();
         } else if !changes.is_empty() {
             self.remember(ask, now, &reply, &mut changes);
-            for change in &changes {
-                // What the cell wrote a moment ago, it can read.
-                self.nouns.apply(change).expect("own rows are readable");
-            }
         }
-        Ok(Decided { transaction: self.transaction(ask, now, changes), reply, replayed: false })
+        let transaction = self.transaction(ask, now, changes);
+        if let Some(fault) = transaction.fault() {
+            return Err(Problem::new(ErrorCode::InvalidRequest, fault));
+        }
+        // What the cell wrote a moment ago, it can read.
+        let read = |change| Meaning::of(change).expect("own rows are readable");
+        let meanings: Vec<Meaning> = transaction.changes.iter().map(read).collect();
+        meanings.iter().for_each(|meaning| self.take(meaning.clone()));
+        Ok(Decided { transaction, meanings, reply, replayed: false })
+    }
+
+    fn take(&mut self, meaning: Meaning) {
+        match &meaning {
+            Meaning::Idempotent(row) => {
+                self.forgetting.push_back((row.expires, row.key.clone()));
+            }
+            Meaning::IdempotentForgotten(_) => drop(self.forgetting.pop_front()),
+            _ => {}
+        }
+        self.nouns.take(meaning);
     }
 
     fn transaction(&self, ask: &Ask, at: Timestamp, changes: Vec<Change>) -> Transaction {
@@ -146,20 +167,15 @@ impl Cell {
         })
     }
 
-    fn remember(&mut self, ask: &Ask, now: Timestamp, reply: &Reply, changes: &mut Vec<Change>) {
+    fn remember(&self, ask: &Ask, now: Timestamp, reply: &Reply, changes: &mut Vec<Change>) {
         let Some(asked) = &ask.idempotency else { return };
         let expires = now + IDEMPOTENT_FOR;
         let reply = serde_json::to_string(reply).expect("a reply is plain data");
         let (key, digest) = (asked.key.clone(), asked.digest.clone());
-        self.forgetting.push_back((expires, key.clone()));
         changes.push(Change::Idempotent(IdempotentRow { key, digest, reply, expires }));
         // One comes, at most two go: the table neither grows for ever nor stops the line.
-        for _ in 0..2 {
-            if self.forgetting.front().is_some_and(|(expires, _)| *expires < now) {
-                let (_, key) = self.forgetting.pop_front().expect("there is a first one");
-                changes.push(Change::IdempotentForgotten { key });
-            }
-        }
+        let old = self.forgetting.iter().take(2).take_while(|(expires, _)| *expires < now);
+        changes.extend(old.map(|(_, key)| Change::IdempotentForgotten { key: key.clone() }));
     }
 }
 

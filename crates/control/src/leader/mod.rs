@@ -5,8 +5,14 @@
 //!
 //! One process leads, by a lease in the store; others follow its events, serve
 //! reads, and take over when the lease runs out.
+//!
+//! Read in this order: [`published`] (what everybody may look at), [`writer`] (the
+//! thread: decide, commit, answer), [`lease`] (to lead and to follow), [`refusal`]
+//! (what is answered when it cannot be done).
 
+mod lease;
 mod published;
+mod refusal;
 mod writer;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,7 +52,7 @@ pub struct LeaderSettings {
 /// A handle on the thread that leads.
 #[derive(Clone)]
 pub struct Leader {
-    inbox: SyncSender<Waiting>,
+    inbox: Inbox,
     shared: Arc<Shared>,
 }
 
@@ -54,8 +60,11 @@ pub struct Leader {
 struct Shared {
     published: RwLock<Published>,
     changed: watch::Sender<u64>,
-    leads: AtomicBool,
+    leads: watch::Sender<bool>,
 }
+
+/// What goes to the thread: an ask, or nothing, to wake it.
+type Inbox = SyncSender<Option<Box<Waiting>>>;
 
 /// An ask, and where its answer goes.
 struct Waiting {
@@ -74,10 +83,12 @@ pub struct Answer {
     pub replayed: bool,
 }
 
-/// Ends the thread when it is dropped, after what is under way.
+/// Ends the thread when it is dropped: after what it is at, without what waits. That
+/// is a matter of milliseconds, or as long as the store lets a call wait.
 pub struct Leading {
     thread: Option<std::thread::JoinHandle<()>>,
     stop: Arc<AtomicBool>,
+    inbox: Inbox,
 }
 
 impl Leader {
@@ -94,7 +105,7 @@ impl Leader {
         let shared = Arc::new(Shared {
             published: RwLock::new(published),
             changed,
-            leads: AtomicBool::new(false),
+            leads: watch::channel(false).0,
         });
         let stop = Arc::new(AtomicBool::new(false));
         let writer =
@@ -103,20 +114,22 @@ impl Leader {
             .name("leader".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| StoreError::Io(format!("no thread could be started: {error}")))?;
-        Ok((Self { inbox, shared }, Leading { thread: Some(thread), stop }))
+        let leading = Leading { thread: Some(thread), stop, inbox: inbox.clone() };
+        Ok((Self { inbox, shared }, leading))
     }
 
     /// Asks, and waits until the answer is recorded.
     pub async fn ask(&self, ask: Ask) -> Result<Answer, Problem> {
         let (answer, answered) = oneshot::channel();
-        self.inbox.try_send(Waiting { ask, answer }).map_err(|error| match error {
+        let waiting = Box::new(Waiting { ask, answer });
+        self.inbox.try_send(Some(waiting)).map_err(|error| match error {
             TrySendError::Full(_) => {
                 let detail = format!("{WAITING_MAX} requests wait already");
                 Problem::new(ErrorCode::TooManyRequests, detail)
             }
-            TrySendError::Disconnected(_) => stopped(),
+            TrySendError::Disconnected(_) => refusal::stopping(),
         })?;
-        answered.await.unwrap_or_else(|_| Err(stopped()))
+        answered.await.unwrap_or_else(|_| Err(refusal::interrupted()))
     }
 
     /// What is recorded. Keep the guard short, and never across an await.
@@ -126,7 +139,7 @@ impl Leader {
 
     /// The newest revision.
     pub fn revision(&self) -> u64 {
-        *self.shared.changed.borrow()
+        self.read().revision()
     }
 
     /// Tells of each newest revision.
@@ -137,12 +150,20 @@ impl Leader {
     /// The events after a revision, at most `limit`; a problem when they are not
     /// kept in memory any more.
     pub fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, Problem> {
-        self.read().events(after, limit)
+        let rows = self.read().after(after, limit)?;
+        // Bodies are parsed after the guard is gone: nobody waits for that.
+        Ok(rows.iter().filter_map(|row| published::event(row)).collect())
     }
 
     /// Whether this process leads.
     pub fn leads(&self) -> bool {
-        self.shared.leads.load(Ordering::Acquire)
+        *self.shared.leads.borrow()
+    }
+
+    /// Tells when this process comes to lead or ceases to. Who ceased and leads
+    /// again before anybody looked shows by [`watch::Receiver::changed`] only.
+    pub fn leading(&self) -> watch::Receiver<bool> {
+        self.shared.leads.subscribe()
     }
 }
 
@@ -153,15 +174,12 @@ impl std::ops::Deref for Published {
     }
 }
 
-fn stopped() -> Problem {
-    Problem::new(ErrorCode::Unavailable, "the control plane is stopping")
-}
-
 impl Drop for Leading {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        // A full inbox needs no waking.
+        let _ = self.inbox.try_send(None);
         if let Some(thread) = self.thread.take() {
-            // The thread looks at `stop` at least once a second.
             let _ = thread.join();
         }
     }

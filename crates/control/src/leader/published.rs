@@ -2,24 +2,54 @@
 //! events in memory, from which watches resume.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use model::Timestamp;
 use model::event::Event;
 use model::problem::{ErrorCode, Problem};
 use record::{Change, EventRow, State, Store, StoreError};
 
-use crate::nouns::Nouns;
+use crate::nouns::{Meaning, Nouns};
 
-/// Events kept in memory. A watch that falls further behind lists again.
+/// Events kept in memory, and the bytes of their texts. A watch that falls further
+/// behind lists again.
 const EVENTS_KEPT: usize = 32_768;
+const BYTES_KEPT: usize = 64 << 20;
+/// Events read back at the start.
+const EVENTS_AT_START: u64 = 8_192;
 
 /// What everybody may know.
 pub struct Published {
     nouns: Nouns,
     revision: u64,
-    events: VecDeque<Event>,
+    events: VecDeque<Arc<EventRow>>,
+    /// The bytes of all `events`.
+    bytes: usize,
     /// Watches resume after this revision or a later one.
     kept_after: u64,
+    /// The first revision that this version could not read.
+    unreadable: Option<u64>,
+}
+
+/// A change that is recorded, and what it means.
+pub struct Recorded {
+    row: EventRow,
+    /// Absent where it means nothing to this version.
+    meaning: Option<Meaning>,
+}
+
+impl Recorded {
+    /// A change that this process decided.
+    pub const fn ours(row: EventRow, meaning: Meaning) -> Self {
+        Self { row, meaning: Some(meaning) }
+    }
+
+    /// A change that another process recorded, perhaps one of another version.
+    pub fn read(row: EventRow) -> Self {
+        let meaning = Meaning::of(&row.change)
+            .inspect_err(|error| tracing::error!(revision = row.revision, "{error}"))
+            .ok();
+        Self { row, meaning }
+    }
 }
 
 impl Published {
@@ -27,48 +57,64 @@ impl Published {
     pub fn load(state: &State, store: &mut dyn Store) -> Result<Self, StoreError> {
         let nouns = Nouns::load(state).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let revision = state.revision();
-        let mut published = Self { nouns, revision, events: VecDeque::new(), kept_after: revision };
+        let mut published = Self {
+            nouns,
+            revision,
+            events: VecDeque::new(),
+            bytes: 0,
+            kept_after: revision,
+            unreadable: None,
+        };
         published.remember_tail(store)?;
         Ok(published)
     }
 
     /// Reads the newest events back, so that watches resume over a restart.
     fn remember_tail(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
-        let mut after = self.revision.saturating_sub(EVENTS_KEPT as u64 / 4);
-        loop {
+        let mut after = self.revision.saturating_sub(EVENTS_AT_START);
+        self.kept_after = after;
+        while after < self.revision {
             let rows = match store.events(after, 1_024) {
                 Ok(rows) => rows,
-                Err(StoreError::Pruned { kept }) if kept > after => {
+                Err(StoreError::Pruned { kept }) if kept > after && self.events.is_empty() => {
                     after = kept;
+                    self.kept_after = kept.min(self.revision);
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            if self.events.is_empty() {
-                self.kept_after = after;
-            }
             let Some(last) = rows.last() else { return Ok(()) };
             after = last.revision;
-            self.events.extend(rows.iter().filter_map(event));
-            if after >= self.revision {
-                return Ok(());
-            }
+            // Whoever leads goes on meanwhile: what is newer than what was loaded
+            // comes later, by `take`.
+            let newest = self.revision;
+            let known = rows.into_iter().filter(|row| row.revision <= newest);
+            known.for_each(|row| self.keep(row));
         }
+        Ok(())
     }
 
-    /// Takes in what was just recorded (or what another leader recorded).
-    pub fn take(&mut self, row: &EventRow) {
+    /// Takes in what was just recorded, by this process or another.
+    pub fn take(&mut self, recorded: Recorded) {
+        let Recorded { row, meaning } = recorded;
         assert_eq!(row.revision, self.revision + 1, "changes come in order, without a gap");
-        // Rows that another version wrote and that mean nothing here stay in the record.
-        if let Err(error) = self.nouns.apply(&row.change) {
-            tracing::error!(revision = row.revision, "{error}");
+        match meaning {
+            Some(meaning) => self.nouns.take(meaning),
+            None => self.unreadable = self.unreadable.or(Some(row.revision)),
         }
         self.revision = row.revision;
-        if let Some(event) = event(row) {
-            self.events.push_back(event);
+        self.keep(row);
+    }
+
+    fn keep(&mut self, row: EventRow) {
+        if !is_shown(&row.change) {
+            return;
         }
-        while self.events.len() > EVENTS_KEPT {
-            let gone = self.events.pop_front().expect("there are more than are kept");
+        self.bytes += row.change.bytes();
+        self.events.push_back(Arc::new(row));
+        while self.events.len() > EVENTS_KEPT || self.bytes > BYTES_KEPT {
+            let Some(gone) = self.events.pop_front() else { return };
+            self.bytes -= gone.change.bytes();
             self.kept_after = gone.revision;
         }
     }
@@ -83,8 +129,14 @@ impl Published {
         self.revision
     }
 
-    /// The events after a revision.
-    pub fn events(&self, after: u64, limit: usize) -> Result<Vec<Event>, Problem> {
+    /// The first revision that this version could not read, where there is one. To
+    /// decide on what is only half understood would do harm.
+    pub const fn unreadable(&self) -> Option<u64> {
+        self.unreadable
+    }
+
+    /// The rows of the events after a revision.
+    pub(super) fn after(&self, after: u64, limit: usize) -> Result<Vec<Arc<EventRow>>, Problem> {
         if after < self.kept_after {
             let detail = format!(
                 "events after revision {after} are no longer kept; the oldest is {}",
@@ -96,14 +148,19 @@ impl Published {
             let detail = format!("revision {after} has not come yet; it is {} now", self.revision);
             return Err(Problem::new(ErrorCode::InvalidRequest, detail));
         }
-        let first = self.events.partition_point(|event| event.revision <= after);
+        let first = self.events.partition_point(|row| row.revision <= after);
         Ok(self.events.range(first..).take(limit).cloned().collect())
     }
 }
 
-/// A change as watchers see it. Effects are shown without what is in them (they
-/// hold tokens); kept replies are nobody's business.
-fn event(row: &EventRow) -> Option<Event> {
+/// Kept replies are nobody's business.
+const fn is_shown(change: &Change) -> bool {
+    !matches!(change, Change::Idempotent(_) | Change::IdempotentForgotten { .. })
+}
+
+/// A change as watchers see it. Effects are shown without what is in them: they
+/// hold tokens.
+pub fn event(row: &EventRow) -> Option<Event> {
     let (kind, subject, id, name, body) = match &row.change {
         Change::Object(object) => {
             let kind = format!("{}.changed", object.kind);
@@ -137,17 +194,5 @@ fn event(row: &EventRow) -> Option<Event> {
         actor: row.actor.clone(),
         request: row.request.clone(),
         object: body.and_then(|body| serde_json::from_str(body).ok()),
-    })
-}
-
-/// The rows of a transaction, as the store keeps them.
-pub fn rows(first: u64, transaction: &record::Transaction) -> impl Iterator<Item = EventRow> + '_ {
-    let at: Timestamp = transaction.at;
-    transaction.changes.iter().enumerate().map(move |(index, change)| EventRow {
-        revision: first + index as u64,
-        at,
-        actor: transaction.actor.clone(),
-        request: transaction.request.clone(),
-        change: change.clone(),
     })
 }

@@ -1,39 +1,46 @@
-//! The thread that leads: the only one that decides and the only one that writes.
+//! The thread: the only one that decides and the only one that writes.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, PoisonError, RwLockReadGuard};
 
-use model::problem::{ErrorCode, Problem};
-use model::{Duration, Timestamp};
+use model::Timestamp;
+use model::problem::Problem;
 use record::group::Limits;
-use record::{Fence, Store, StoreError, Transaction};
+use record::{EventRow, Fence, Store, StoreError, Transaction};
 use tokio::sync::oneshot;
 use world::SystemEntropy;
 
-use super::published::{Published, rows};
-use super::{Answer, LeaderSettings, Opener, Shared, Waiting};
-use crate::cell::{Cell, Decided};
-
-const LEASE: &str = "leader";
-/// How long a leader may be silent before another takes over.
-const LEASE_FOR: Duration = Duration::from_secs(10);
-/// How often the lease is renewed, or asked for, or the leader's events are read.
-const BEAT: std::time::Duration = std::time::Duration::from_millis(1_000);
+use super::lease::BEAT;
+use super::published::{Published, Recorded};
+use super::{Answer, LeaderSettings, Opener, Shared, Waiting, refusal};
+use crate::cell::{Cell, Decided, Reply};
+use crate::nouns::Meaning;
 
 /// The state of the thread.
 pub struct Writer {
-    open: Opener,
-    store: Option<Box<dyn Store>>,
-    waiting: Receiver<Waiting>,
-    shared: Arc<Shared>,
-    settings: LeaderSettings,
+    pub(super) open: Opener,
+    pub(super) store: Option<Box<dyn Store>>,
+    waiting: Receiver<Option<Box<Waiting>>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: LeaderSettings,
     stop: Arc<AtomicBool>,
-    role: Role,
+    pub(super) role: Role,
+    /// Until when nobody else may take the lease that we have or had last.
+    pub(super) until: Timestamp,
+    /// When the last beat was.
+    pub(super) beaten: Timestamp,
+    /// The next beat is due at once.
+    pub(super) overdue: bool,
+    /// What asks are answered while the record cannot be had.
+    pub(super) trouble: Option<Problem>,
+    /// A panic may have left what is published half done.
+    pub(super) untrusted: bool,
 }
 
 /// What the thread is doing.
-enum Role {
+pub enum Role {
     /// Another leads, or nobody does yet.
     Following,
     /// We lead.
@@ -42,14 +49,30 @@ enum Role {
         fence: Fence,
         /// What is decided.
         cell: Box<Cell>,
-        /// When the lease was last renewed.
-        renewed: Timestamp,
     },
 }
 
-/// An ask that was decided, waiting for its commit.
+/// What was decided and is to be recorded at once.
+#[derive(Default)]
+struct Batch {
+    /// Those that change something.
+    transactions: Vec<Transaction>,
+    /// Of all their changes, in order.
+    meanings: Vec<Meaning>,
+    /// By [`Transaction::bytes`].
+    bytes: usize,
+    /// Asks that were taken, also those that were answered already: refusals without
+    /// end must not keep the lease from being renewed.
+    taken: usize,
+    pending: Vec<Pending>,
+    /// A decision panicked: what the cell says is not trusted any more.
+    spoiled: bool,
+}
+
+/// An answer that waits for the commit.
 struct Pending {
-    decided: Decided,
+    reply: Reply,
+    replayed: bool,
     answer: oneshot::Sender<Result<Answer, Problem>>,
 }
 
@@ -58,191 +81,149 @@ impl Writer {
     pub fn new(
         open: Opener,
         store: Box<dyn Store>,
-        waiting: Receiver<Waiting>,
+        waiting: Receiver<Option<Box<Waiting>>>,
         shared: Arc<Shared>,
         settings: LeaderSettings,
         stop: Arc<AtomicBool>,
     ) -> Self {
-        Self { open, store: Some(store), waiting, shared, settings, stop, role: Role::Following }
+        Self {
+            open,
+            store: Some(store),
+            waiting,
+            shared,
+            settings,
+            stop,
+            role: Role::Following,
+            until: Timestamp::from_micros(0),
+            beaten: Timestamp::from_micros(0),
+            overdue: true,
+            trouble: None,
+            untrusted: false,
+        }
     }
 
-    /// Runs until it is told to stop or everybody has gone.
+    /// Runs until it is told to stop or everybody has gone. A panic costs what was
+    /// under way; then all is read anew from the record.
     pub fn run(mut self) {
+        let mut panicked = false;
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.turn())) {
+                Ok(true) => panicked = false,
+                Ok(false) => break,
+                Err(_) => {
+                    tracing::error!("a fault of Bedplate; it goes on from the record");
+                    self.distrust();
+                    // At once, but not for ever when that is what panics.
+                    self.overdue = !panicked;
+                    panicked = true;
+                }
+            }
+        }
+        self.leave();
+        self.waiting.try_iter().flatten().for_each(stop_before);
+    }
+
+    /// Waits for work or the next beat, and does it. False at the end.
+    fn turn(&mut self) -> bool {
         self.beat();
-        while !self.stop.load(Ordering::Acquire) {
-            let first = match self.waiting.recv_timeout(BEAT) {
-                Ok(first) => Some(first),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            if let Some(first) = first {
+        let first = match self.waiting.recv_timeout(BEAT.std()) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        if self.stop.load(Ordering::Acquire) {
+            first.into_iter().for_each(stop_before);
+            return false;
+        }
+        match first {
+            Some(first) => {
+                // Whoever slept for long may have been replaced meanwhile.
+                self.beat();
                 self.serve(first);
             }
-            self.beat();
+            None => self.overdue = true,
         }
-        if let (Role::Leading { fence, .. }, Some(store)) = (&self.role, &mut self.store) {
-            let _ = store.release(fence);
-        }
-        self.shared.leads.store(false, Ordering::Release);
+        true
     }
 
-    /// Keeps the lease, or tries to get it; reads what another leader wrote.
-    fn beat(&mut self) {
-        let now = self.settings.clock.now();
-        let result = match &self.role {
-            Role::Leading { renewed, .. } if now.since(*renewed).micros() < 1_000_000 => Ok(()),
-            Role::Leading { .. } => self.renew(now),
-            Role::Following => self.follow(now),
-        };
-        if let Err(error) = result {
-            tracing::warn!("the record: {error}");
-            self.lose(&error);
-        }
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Published> {
+        self.shared.published.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn store(&mut self) -> Result<&mut Box<dyn Store>, StoreError> {
-        if self.store.is_none() {
-            self.store = Some((self.open)()?);
-        }
-        Ok(self.store.as_mut().expect("it was just opened"))
+    pub(super) fn revision(&self) -> u64 {
+        self.read().revision()
     }
 
-    fn renew(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let Role::Leading { fence, .. } = &self.role else { return Ok(()) };
-        let fence = fence.clone();
-        if !self.store()?.renew(&fence, now, LEASE_FOR)? {
-            tracing::warn!("another control plane has taken over; this one follows");
-            self.resign();
-            return Ok(());
-        }
-        if let Role::Leading { renewed, .. } = &mut self.role {
-            *renewed = now;
-        }
-        Ok(())
+    /// Shows what is recorded, and wakes those who wait for it.
+    pub(super) fn publish(&self, recorded: Vec<Recorded>) {
+        self.show(|published| recorded.into_iter().for_each(|one| published.take(one)));
     }
 
-    fn follow(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let holder = self.settings.holder.clone();
-        let fence = self.store()?.acquire(LEASE, &holder, now, LEASE_FOR)?;
-        self.catch_up()?;
-        let Some(fence) = fence else { return Ok(()) };
-        let state = self.store()?.load()?;
-        let cell = Cell::load(&state, self.settings.machine.clone())
-            .map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        assert_eq!(state.revision(), self.revision(), "nobody else writes under our lease");
-        tracing::info!(revision = state.revision(), number = fence.number, "leading");
-        self.role = Role::Leading { fence, cell: Box::new(cell), renewed: now };
-        self.shared.leads.store(true, Ordering::Release);
-        Ok(())
-    }
-
-    /// Publishes what is recorded and not published yet.
-    fn catch_up(&mut self) -> Result<(), StoreError> {
-        loop {
-            let after = self.revision();
-            let rows = match self.store()?.events(after, 1_024) {
-                Ok(rows) => rows,
-                Err(StoreError::Pruned { .. } | StoreError::Diverged { .. }) => {
-                    return self.start_over();
-                }
-                Err(error) => return Err(error),
-            };
-            if rows.is_empty() {
-                return Ok(());
-            }
-            self.publish(|published| rows.iter().for_each(|row| published.take(row)));
-        }
-    }
-
-    /// Reads everything anew, where following event by event is not possible.
-    fn start_over(&mut self) -> Result<(), StoreError> {
-        let store = self.store()?;
-        let state = store.load()?;
-        let fresh = Published::load(&state, store.as_mut())?;
-        self.publish(|published| *published = fresh);
-        Ok(())
-    }
-
-    fn revision(&self) -> u64 {
-        *self.shared.changed.borrow()
-    }
-
-    fn publish(&self, change: impl FnOnce(&mut Published)) {
-        let mut published =
-            self.shared.published.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    pub(super) fn show(&self, change: impl FnOnce(&mut Published)) {
+        let mut published = self.shared.published.write().unwrap_or_else(PoisonError::into_inner);
         change(&mut published);
         let revision = published.revision();
+        // They look at once, so not before they can.
         drop(published);
         self.shared.changed.send_replace(revision);
     }
 
-    fn resign(&mut self) {
-        self.role = Role::Following;
-        self.shared.leads.store(false, Ordering::Release);
-    }
-
-    /// After an error of the store: what was decided beyond the record is forgotten,
-    /// and where the outcome is unknown the store is opened anew.
-    fn lose(&mut self, error: &StoreError) {
-        if error.outcome_unknown() {
-            self.store = None;
-        }
-        self.resign();
-    }
-
     /// Decides what waits, commits it, answers.
-    fn serve(&mut self, first: Waiting) {
-        let mut pending = Vec::new();
+    fn serve(&mut self, first: Box<Waiting>) {
+        let mut batch = Batch::default();
         let mut next = Some(first);
         while let Some(waiting) = next {
-            if let Some(decided) = self.decide(waiting) {
-                pending.push(decided);
+            self.decide(*waiting, &mut batch);
+            let more = !batch.is_full();
+            next = more.then(|| self.waiting.try_recv().ok().flatten()).flatten();
+        }
+        let spoiled = batch.spoiled;
+        match self.commit(batch.transactions, batch.meanings) {
+            Ok(()) => {
+                self.answer(batch.pending);
+                if spoiled {
+                    self.forget_undecided();
+                }
             }
-            next = (pending.len() < Limits::CELL.transactions)
-                .then(|| self.waiting.try_recv().ok())
-                .flatten();
-        }
-        if pending.is_empty() {
-            return;
-        }
-        match self.commit(&pending) {
-            Ok(()) => self.answer(pending),
             Err(error) => {
                 tracing::error!("a commit failed: {error}");
                 self.lose(&error);
-                let problem = problem(&error);
-                for waiting in pending {
+                let problem = refusal::of(&error);
+                for waiting in batch.pending {
                     let _ = waiting.answer.send(Err(problem.clone()));
                 }
             }
         }
     }
 
-    fn decide(&mut self, waiting: Waiting) -> Option<Pending> {
+    fn decide(&mut self, waiting: Waiting, batch: &mut Batch) {
         let Waiting { ask, answer } = waiting;
+        batch.taken += 1;
         let Role::Leading { cell, .. } = &mut self.role else {
-            let detail = "this control plane follows another; it answers reads only";
-            let _ = answer.send(Err(Problem::new(ErrorCode::NotLeader, detail)));
-            return None;
+            let problem = self.trouble.clone().unwrap_or_else(refusal::following);
+            let _ = answer.send(Err(problem));
+            return;
         };
-        match cell.decide(&ask, self.settings.clock.now(), &mut SystemEntropy) {
-            Ok(decided) => Some(Pending { decided, answer }),
-            Err(problem) => {
-                let _ = answer.send(Err(problem));
-                None
-            }
+        let clock = &self.settings.clock;
+        let decision = || cell.decide(&ask, clock.now(), &mut SystemEntropy);
+        let decided = catch_unwind(AssertUnwindSafe(decision)).unwrap_or_else(|_| {
+            tracing::error!(actor = ask.actor, request = ask.request, "a decision panicked");
+            batch.spoiled = true;
+            Err(refusal::panicked())
+        });
+        match decided {
+            Ok(decided) => batch.add(decided, answer),
+            Err(problem) => drop(answer.send(Err(problem))),
         }
     }
 
     /// Makes the decisions durable and published, all at once.
-    fn commit(&mut self, pending: &[Pending]) -> Result<(), StoreError> {
-        let changed = |waiting: &&Pending| !waiting.decided.transaction.changes.is_empty();
-        let batch: Vec<Transaction> = pending
-            .iter()
-            .filter(changed)
-            .map(|waiting| waiting.decided.transaction.clone())
-            .collect();
-        if batch.is_empty() {
+    fn commit(
+        &mut self,
+        transactions: Vec<Transaction>,
+        meanings: Vec<Meaning>,
+    ) -> Result<(), StoreError> {
+        if transactions.is_empty() {
             return Ok(());
         }
         let Role::Leading { fence, .. } = &self.role else {
@@ -250,40 +231,56 @@ impl Writer {
         };
         let (fence, first) = (fence.clone(), self.revision() + 1);
         let began = self.settings.clock.now();
-        self.store()?.commit(fence, first, &batch)?;
+        self.store()?.commit(fence, first, &transactions)?;
         let took = self.settings.clock.now().since(began).std();
-        let mut revision = first;
-        self.publish(|published| {
-            for transaction in &batch {
-                rows(revision, transaction).for_each(|row| published.take(&row));
-                revision += transaction.changes.len() as u64;
-            }
-        });
-        (self.settings.committed)(batch.len(), (revision - first) as usize, took);
+        let (batch, changes) = (transactions.len(), meanings.len());
+        self.publish(recorded(first, transactions, meanings));
+        (self.settings.committed)(batch, changes, took);
         Ok(())
     }
 
     fn answer(&self, pending: Vec<Pending>) {
         let revision = self.revision();
-        for waiting in pending {
-            let Decided { reply, replayed, .. } = waiting.decided;
-            let answer = Answer { reply, revision, replayed };
+        for Pending { reply, replayed, answer } in pending {
             // Whoever asked may have gone; what was decided stands.
-            let _ = waiting.answer.send(Ok(answer));
+            let _ = answer.send(Ok(Answer { reply, revision, replayed }));
         }
     }
 }
 
-fn problem(error: &StoreError) -> Problem {
-    let code = match error {
-        StoreError::Full(_) => ErrorCode::StorageFull,
-        StoreError::Fenced { .. } => ErrorCode::NotLeader,
-        _ => ErrorCode::Unavailable,
-    };
-    let detail = match error.outcome_unknown() {
-        true => format!("whether it was done is not known: {error}"),
-        false => format!("nothing was done: {error}"),
-    };
-    Problem::new(code, detail)
-        .next("Send it again with the same Idempotency-Key: it is done once, whatever happened.")
+fn stop_before(waiting: Box<Waiting>) {
+    let _ = waiting.answer.send(Err(refusal::stopping()));
+}
+
+impl Batch {
+    fn add(&mut self, decided: Decided, answer: oneshot::Sender<Result<Answer, Problem>>) {
+        let Decided { transaction, meanings, reply, replayed } = decided;
+        self.pending.push(Pending { reply, replayed, answer });
+        if !transaction.changes.is_empty() {
+            self.bytes += transaction.bytes();
+            self.meanings.extend(meanings);
+            self.transactions.push(transaction);
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        let limits = Limits::CELL;
+        self.spoiled
+            || self.taken >= limits.transactions
+            || self.meanings.len() >= limits.changes
+            || self.bytes >= limits.bytes
+    }
+}
+
+/// The rows of transactions, as the store keeps them, with what they mean.
+fn recorded(first: u64, transactions: Vec<Transaction>, meanings: Vec<Meaning>) -> Vec<Recorded> {
+    let rows = transactions.into_iter().flat_map(|transaction| {
+        let Transaction { at, actor, request, changes } = transaction;
+        changes.into_iter().map(move |change| (at, actor.clone(), request.clone(), change))
+    });
+    let numbered = (first..).zip(rows).zip(meanings);
+    let recorded = numbered.map(|((revision, (at, actor, request, change)), meaning)| {
+        Recorded::ours(EventRow { revision, at, actor, request, change }, meaning)
+    });
+    recorded.collect()
 }
