@@ -9,7 +9,9 @@ use clap::Args;
 use cli::progress::Screen;
 use client::{Client, ClientSettings, Options};
 use lab::LabMachine;
-use model::api::{CreateImage, CreateImageRequest, Enroll, GetCertificate, LearnPolicy, LearnRequest};
+use model::api::{
+    CreateImage, CreateImageRequest, Enroll, GetCertificate, LearnPolicy, LearnRequest,
+};
 use model::attestation::PolicyMode;
 use model::id::OperationId;
 use model::image::{Compression, ImageFormat};
@@ -99,7 +101,7 @@ async fn clear(state: &Path) -> Result<()> {
 
 async fn system_image(cache: &Path) -> Result<lab::system::Built> {
     let order = lab::system::Order::new(cache.join("debian-12.raw.zst"), cache.join("work"));
-    Ok(lab::system::build(&order, say).await?)
+    Ok(lab::system::build(order, say).await?)
 }
 
 /// Takes every machine through its life. Gives the seconds from enrolment to active.
@@ -200,7 +202,10 @@ async fn learn(client: &Client, machine: &str) -> Result<()> {
         client.call::<LearnPolicy>(&["default"], &[], &request, Options::default()).await?;
     let events: usize = policy.spec.pcrs.values().map(Vec::len).sum();
     let pcrs: Vec<String> = policy.spec.pcrs.keys().map(u8::to_string).collect();
-    say(&format!("learnt its boot: {events} events in PCRs {}; enforced from now on", pcrs.join(", ")));
+    say(&format!(
+        "learnt its boot: {events} events in PCRs {}; enforced from now on",
+        pcrs.join(", ")
+    ));
     Ok(())
 }
 
@@ -228,12 +233,7 @@ fn deployment(machine: &LabMachine, key: &Path) -> Result<Deployment> {
 
 /// Runs a command on the machine as its user would, with the host keys that the
 /// system told when it called home.
-async fn log_in(
-    client: &Client,
-    machine: &LabMachine,
-    key: &Path,
-    rack: &lab::Rack,
-) -> Result<()> {
+async fn log_in(client: &Client, machine: &LabMachine, key: &Path, rack: &lab::Rack) -> Result<()> {
     const SCRIPT: &str = "echo \"$(hostname): $(. /etc/os-release; echo $PRETTY_NAME), \
         Linux $(uname -r), up $(cut -d. -f1 /proc/uptime) s\"; \
         echo \"lockdown: $(sudo cat /sys/kernel/security/lockdown)\"; \
@@ -276,7 +276,11 @@ async fn certificate(client: &Client, house: &House, machine: &str) -> Result<()
             disk.disk, disk.serial, disk.size, disk.method, disk.sampled, disk.residue
         );
     }
-    println!("    signed {}: {}", certificate.at, if good { "signature good" } else { "SIGNATURE BAD" });
+    println!(
+        "    signed {}: {}",
+        certificate.at,
+        if good { "signature good" } else { "SIGNATURE BAD" }
+    );
     ensure!(good, "the certificate's signature is not good");
     Ok(())
 }
