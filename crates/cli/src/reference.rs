@@ -9,7 +9,7 @@ const WIDTH: usize = 96;
 /// The reference of a command tree as Markdown.
 pub fn markdown(root: &Command) -> String {
     let mut text = HEAD.to_owned();
-    let whole = root.clone().term_width(WIDTH).mut_args(|arg| arg.hide_possible_values(false));
+    let whole = without_values(root.clone().term_width(WIDTH));
     text.push_str(&help(&mut whole.clone(), None));
     // What every verb takes is said once.
     let mut tree = whole.mut_args(|arg| match arg.is_global_set() {
@@ -19,6 +19,11 @@ pub fn markdown(root: &Command) -> String {
     tree.build();
     branches(&mut text, &tree, "bedplate");
     text
+}
+
+/// The same without what the environment of this process holds.
+fn without_values(command: Command) -> Command {
+    command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(without_values)
 }
 
 const HEAD: &str = "\
