@@ -25,6 +25,7 @@ pub mod rack;
 mod remains;
 pub mod simulated;
 pub mod spec;
+pub mod system;
 mod tpm;
 pub mod uefi_vars;
 
