@@ -45,7 +45,7 @@ pub struct Order {
     pub work: PathBuf,
     /// Debian's release, by its code name.
     pub suite: String,
-    /// Where packages come from, for example `http://deb.debian.org/debian`;
+    /// Where packages come from, the address of a mirror;
     /// Debian's own addresses, with security updates, when absent.
     pub mirror: Option<String>,
     /// Packages beside those of the recipe.

@@ -33,7 +33,10 @@ pub(super) async fn install(
     progress: &(impl Fn(&str) + Send + Sync),
 ) -> Result<(), SystemError> {
     let program = "mmdebstrap";
-    let mut command = process::command(program)?;
+    // In a mount namespace of its own: what it mounts below the folder goes with it,
+    // also when it is killed.
+    let mut command = process::command("unshare")?;
+    command.args(["--mount", "--propagation", "private", program]);
     command.args(arguments(recipe)).arg(recipe.suite()).arg(root).args(recipe.mirror());
     command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
     command.stdout(Stdio::null()).stderr(Stdio::piped());
