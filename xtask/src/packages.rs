@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::run::{command, output, run};
 
@@ -25,6 +25,7 @@ pub const RACK: &[&str] = &[
     "xorriso",
     "mmdebstrap",
     "e2fsprogs",
+    "fdisk",
     "iproute2",
     "openssh-client",
     "zstd",
@@ -33,7 +34,8 @@ pub const RACK: &[&str] = &[
 ];
 
 /// The components that the tests drive and did not write.
-pub const TEST: &[&str] = &["tpm2-tools", "postgresql", "python3-venv", "gdisk", "ipmitool"];
+pub const TEST: &[&str] =
+    &["tpm2-tools", "postgresql", "python3-venv", "gdisk", "ipmitool", "curl", "jq"];
 
 /// Installs those that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {
@@ -76,10 +78,15 @@ fn backports() -> Result<()> {
     if policy.contains("bookworm-backports") {
         return Ok(());
     }
+    // The same mirror that Debian itself comes from here.
+    let wanted =
+        ["indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Codename: bookworm"];
+    let mirrors = output(command("apt-get", &wanted))?;
+    let mirror = mirrors.lines().next().context("apt knows no mirror of Debian 12")?;
     eprintln!(
         "==> adding Debian's backports to apt ({LIST}), for QEMU of the version that is here"
     );
-    std::fs::write(LIST, "deb http://deb.debian.org/debian bookworm-backports main\n")?;
+    std::fs::write(LIST, format!("deb {mirror} bookworm-backports main\n"))?;
     run(command("apt-get", &["update", "-q"]))
 }
 

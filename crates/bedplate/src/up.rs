@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long = "name", value_name = "NAME")]
     pub names: Vec<String>,
     /// PostgreSQL instead of SQLite in the data directory: postgres://…
-    #[arg(long, env = "BEDPLATE_DATABASE")]
+    #[arg(long, env = "BEDPLATE_DATABASE", hide_env_values = true)]
     pub database: Option<String>,
     /// Bring a virtual rack of so many machines up too.
     #[arg(long, value_name = "MACHINES")]

@@ -353,8 +353,7 @@ fn the_certificate_of_the_first_contact_is_pinned_for_good() {
 fn verbs_are_refused_where_they_make_no_sense() {
     let mut walk = Walk::available();
     let before = walk.machine.clone();
-    let verbs =
-        [Input::Enroll, Input::Release, Input::Recover, Input::Settle(Settlement::Retry)];
+    let verbs = [Input::Enroll, Input::Release, Input::Recover, Input::Settle(Settlement::Retry)];
     for verb in verbs {
         assert!(matches!(walk.take(&verb), Err(Refusal::State { .. })), "{verb:?}");
     }
@@ -579,7 +578,9 @@ fn an_image_that_cannot_be_written_is_tried_again_and_then_named() {
     let mut tries = 0;
     while walk.lifecycle() == Lifecycle::Deploying {
         match walk.step() {
-            Some(StepKind::WriteImage) if walk.machine.status.step.as_ref().unwrap().effect.is_some() => {
+            Some(StepKind::WriteImage)
+                if walk.machine.status.step.as_ref().unwrap().effect.is_some() =>
+            {
                 tries += 1;
                 let kind = AgentFailureKind::Checksum;
                 let message = "the bytes are others".to_owned();
@@ -652,7 +653,8 @@ fn power_of_a_resting_machine_is_asked_once() {
     let mut walk = Walk::available();
     let decision = walk.must(&Input::Power(model::bmc::PowerAction::Off));
     let asked: Vec<_> = decision.effects.iter().map(|effect| &effect.action).collect();
-    let wanted = Action::Bmc { command: BmcCommand::Power { action: model::bmc::PowerAction::Off } };
+    let wanted =
+        Action::Bmc { command: BmcCommand::Power { action: model::bmc::PowerAction::Off } };
     assert_eq!(asked, [&wanted]);
     assert!(walk.machine.status.agent.is_none(), "what ran on it is gone");
     walk.must(&Input::Deploy(Box::new(deployment())));

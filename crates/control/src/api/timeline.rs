@@ -10,7 +10,7 @@ use std::sync::Arc;
 use model::Timestamp;
 use model::api::{GetTimeline, Timeline, TimelineSpan};
 use model::machine::{Lifecycle, Machine};
-use model::operation::{Operation, OperationKind, OperationState, StepRecord};
+use model::operation::{Operation, OperationKind, OperationState, StepRecord, StepResult};
 
 use super::incoming::Incoming;
 use super::route::{Answered, Outcome, Routes};
@@ -61,6 +61,8 @@ impl Past {
         let mut steps = Vec::new();
         for operation in operations {
             let journal = nouns.steps.get(&operation.id).map_or(&[][..], Vec::as_slice);
+            // First, so that a step that began at once counts for more.
+            changes.extend(journal.iter().filter_map(gave_up));
             changes.extend(journal.iter().map(|step| entered(step.started, step.lifecycle)));
             changes.extend(around(operation));
             steps.extend_from_slice(journal);
@@ -74,6 +76,12 @@ impl Past {
 
 fn entered(at: Timestamp, lifecycle: Lifecycle) -> StateChange {
     StateChange { at, lifecycle, detail: String::new() }
+}
+
+/// A step that failed leaves the machine in quarantine, until another begins.
+fn gave_up(step: &StepRecord) -> Option<StateChange> {
+    let at = step.ended.filter(|_| step.result == Some(StepResult::Failed))?;
+    Some(StateChange { at, lifecycle: Lifecycle::Quarantined, detail: step.detail.clone() })
 }
 
 /// The states before and after an operation, as far as it decides them.

@@ -14,8 +14,8 @@ use std::sync::{PoisonError, RwLock};
 
 use model::secret::Sealed;
 use model::{Encoded, Secret};
-use ring::hmac;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use world::SystemEntropy;
 use world::entropy::Entropy as _;
 use zeroize::Zeroizing;
