@@ -278,6 +278,7 @@ async fn breaking_server(
 
 #[tokio::test]
 async fn a_fetch_goes_on_where_it_broke_off() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = Folder::new();
     let store = ImageStore::open(folder.path()).expect("room");
     let bytes = data(2_500_000);
@@ -293,6 +294,7 @@ async fn a_fetch_goes_on_where_it_broke_off() {
 
 #[tokio::test]
 async fn a_fetch_that_leads_nowhere_is_said() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = Folder::new();
     let limits = ImageLimits { tries: 1, ..ImageLimits::default() };
     let store = ImageStore::with_limits(folder.path(), limits).expect("room");
