@@ -249,7 +249,10 @@ impl Total {
         self.replay_mismatches += findings.replay_mismatches + u64::from(!same);
         if !findings.clean() || !same {
             let twice = if same { "" } else { ", and runs otherwise the second time" };
-            self.blame.push(format!("seed {}{twice}: {:?}", findings.seed, findings.faults));
+            let blame = format!("seed {}{twice}: {:?}", findings.seed, findings.faults);
+            // Now, for whoever wants to look at this seed while the others run.
+            eprintln!("{blame}");
+            self.blame.push(blame);
         }
     }
 

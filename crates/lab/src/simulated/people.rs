@@ -191,12 +191,10 @@ impl Site {
                 person.acknowledged.push((open.actor, operation.id));
             }
             person.machine = Some(operation.machine);
-            self.numbers.insert(operation.machine, number);
-            self.deliver_outstanding(operation.machine);
         }
     }
 
-    /// Effects that were queued before the person knew the machine's id.
+    /// An agent that was just let in gets what was asked of it before.
     fn deliver_outstanding(&mut self, machine: MachineId) {
         let Some(process) = &self.process else { return };
         let outbox = process.cell.nouns().outbox.values();

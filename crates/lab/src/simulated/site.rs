@@ -131,6 +131,8 @@ pub struct Site {
     pub servers: Vec<Server>,
     /// Whose number is which.
     pub numbers: BTreeMap<MachineId, u32>,
+    /// The machine of each server, once its enrolment is recorded.
+    ids: BTreeMap<u32, MachineId>,
     /// The people, one a machine.
     pub people: Vec<Person>,
     /// How often the process was killed.
@@ -168,6 +170,7 @@ impl Site {
             process: None,
             servers,
             numbers: BTreeMap::new(),
+            ids: BTreeMap::new(),
             people,
             kills: 0,
             happened: 0,
@@ -283,9 +286,18 @@ impl Site {
             queues: BTreeMap::new(),
         };
         let outstanding: Vec<Arc<Effect>> = process.cell.nouns().outbox.values().cloned().collect();
-        let moving: Vec<MachineId> =
-            process.cell.nouns().machines.iter().map(|(_, machine)| machine.id).collect();
+        let known: Vec<(MachineId, String)> = process
+            .cell
+            .nouns()
+            .machines
+            .iter()
+            .map(|(_, machine)| (machine.id, machine.name.clone()))
+            .collect();
+        let moving: Vec<MachineId> = known.iter().map(|(id, _)| *id).collect();
         self.process = Some(process);
+        for (id, name) in known {
+            self.recorded(id, &name);
+        }
         for effect in outstanding {
             self.carry_out(&effect);
         }
@@ -372,6 +384,7 @@ impl Site {
         for change in transactions.iter().flat_map(|transaction| &transaction.changes) {
             match change {
                 Change::Object(row) if row.kind == "machine" => {
+                    self.recorded(MachineId::from_uuid(row.id), &row.name);
                     self.set_alarm(MachineId::from_uuid(row.id));
                 }
                 Change::EffectQueued(row) => {
@@ -489,9 +502,19 @@ impl Site {
         self.next_request(machine);
     }
 
-    /// The machine of a server, once it is enrolled.
+    /// The machine of a server, once its enrolment is recorded. Its BMC can be asked
+    /// from then on, whether or not the person who enrolled it has heard.
     pub fn machine_of(&self, server: u32) -> Option<MachineId> {
-        self.people[server as usize].machine
+        self.ids.get(&server).copied()
+    }
+
+    /// A machine is in the record: its name tells which server it is.
+    fn recorded(&mut self, machine: MachineId, name: &str) {
+        let number = name.strip_prefix("sim-").and_then(|number| number.parse().ok());
+        if let Some(number) = number {
+            self.numbers.insert(machine, number);
+            self.ids.insert(number, machine);
+        }
     }
 
     /// An agent's report comes in.
