@@ -131,7 +131,7 @@ fn known(token: &str, nouns: &Nouns, now: Timestamp) -> Result<Person, Problem> 
     let digest = tokens::digest(token);
     let mut found = None;
     for (_, kept) in nouns.tokens.iter() {
-        if same(digest.as_bytes(), kept.status.digest.as_bytes()) {
+        if tokens::same_secret(digest.as_bytes(), kept.status.digest.as_bytes()) {
             found = Some(Person::of(kept));
         }
     }
@@ -148,18 +148,6 @@ fn known(token: &str, nouns: &Nouns, now: Timestamp) -> Result<Person, Problem> 
         )),
         _ => Ok(person),
     }
-}
-
-/// Whether two digests are the same, in a time that does not depend on where they differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let mut difference = 0;
-    for (a, b) in one.iter().zip(other) {
-        difference |= std::hint::black_box(a ^ b);
-    }
-    difference == 0
 }
 
 #[cfg(test)]
@@ -186,8 +174,8 @@ mod tests {
 
     #[test]
     fn digests_are_the_same_or_not() {
-        assert!(same(b"abc", b"abc"));
-        assert!(!same(b"abc", b"abd"));
-        assert!(!same(b"abc", b"abcd"));
+        assert!(tokens::same_secret(b"abc", b"abc"));
+        assert!(!tokens::same_secret(b"abc", b"abd"));
+        assert!(!tokens::same_secret(b"abc", b"abcd"));
     }
 }
