@@ -12,6 +12,7 @@
 
 pub mod memory;
 pub mod request;
+pub mod seal;
 pub mod units;
 
 pub use memory::{Region, Segment};
