@@ -1,4 +1,5 @@
-//! The one door to the outside: clock, entropy, network and processes.
+//! The one door to the outside: clock, entropy, disks, network and
+//! processes.
 //!
 //! Engines never reach past this crate. Each thing here has a real side, which
 //! asks Linux, and a simulated side, which asks a seed: with the simulated side a
@@ -6,9 +7,11 @@
 //! same run byte for byte.
 //!
 //! Read in this order: [`clock`], [`entropy`], [`schedule`] (simulated time),
-//! then the real things: [`network`], [`process`].
+//! [`disk`] (real and simulated), then the real things: [`network`], [`process`].
 
 pub mod clock;
+#[allow(unsafe_code, reason = "io_uring reads and writes memory after the call that asked for it")]
+pub mod disk;
 pub mod entropy;
 pub mod network;
 pub mod process;
