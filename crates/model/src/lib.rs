@@ -29,6 +29,7 @@ pub mod sighting;
 pub mod time;
 pub mod unit;
 pub mod verbs;
+pub mod volume;
 
 pub use encoded::Encoded;
 pub use id::Id;
