@@ -10,6 +10,7 @@
 //! [`directory`], [`table`], [`frames`], [`state`]; what happens to data: [`seal`];
 //! who may go first: [`qos`]; and the machine that ties them together: [`lane`].
 
+pub mod format;
 pub mod memory;
 pub mod request;
 pub mod seal;
