@@ -1,0 +1,226 @@
+//! What goes away, goes in steps.
+//!
+//! A volume owns its extents: the table is swept for them. A snapshot shares; what is
+//! its own alone was born after the snapshot before it and is not in what came after
+//! it. Pages that both have at the same place need no look.
+
+use super::{Need, STEP_ROOM, State, leaves_of};
+use crate::directory::{Change, Kind};
+use crate::format::page::LEAF_ENTRIES;
+use crate::format::record::Record;
+use crate::frames::Frame;
+use crate::log::Log;
+use crate::units::{EXTENT_BLOCKS, Epoch, ExtentIndex, Origin, Place, Sequence, VolumeNumber};
+
+/// Leaf pages that are looked at in one step, when none of them differs.
+const LEAVES_A_STEP: u32 = 256;
+/// Extents that are looked at in one step.
+const EXTENTS_A_STEP: u32 = 4096;
+/// Extents that are given free in one step.
+const FREED_A_STEP: usize = 128;
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reap {
+    /// Nothing goes away, or nothing can at the moment.
+    Idle,
+    /// Something was done: come again.
+    Worked,
+    /// This page is needed first.
+    Need(Need),
+}
+
+impl State {
+    /// Does a step for what goes away. What was asked to go is left alone until that is
+    /// durable.
+    pub fn reap(&mut self, durable: Sequence, log: &mut Log) -> Reap {
+        let first = self.leaving.iter().find(|(_, since)| *since <= durable);
+        let Some((number, since)) = first.copied() else { return Reap::Idle };
+        // What it freed before must not wait any more: its extents become others'.
+        let waits = self.pending.front().is_some_and(|freed| freed.by <= since);
+        if waits || log.room() < 4 * STEP_ROOM {
+            return Reap::Idle;
+        }
+        let done = match self.directory.entries.get(&number).map(|entry| &entry.kind) {
+            Some(Kind::Volume { .. }) => Ok(self.sweep(number, log)),
+            Some(Kind::Snapshot { .. }) => self.compare(number, log),
+            None => Ok(true),
+        };
+        match done {
+            Err(need) => Reap::Need(need),
+            Ok(false) => Reap::Worked,
+            Ok(true) => {
+                self.leaving.retain(|(one, _)| *one != number);
+                Reap::Worked
+            }
+        }
+    }
+    /// Whether something goes away.
+    pub fn is_reaping(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    fn note(&mut self, change: &Change, log: &mut Log) {
+        let bytes = serde_json::to_vec(change).expect("a change is plain data");
+        let by = log.append(&Record::Change(bytes));
+        self.applied(change, by);
+    }
+
+    /// Gives extents of a volume free. Whether all are.
+    fn sweep(&mut self, number: VolumeNumber, log: &mut Log) -> bool {
+        let origins: Vec<_> = self.directory.origins_of(number).collect();
+        let mut freed = 0;
+        let start = self.sweep.max(self.table.first().0);
+        let end = start.saturating_add(EXTENTS_A_STEP).min(self.table.extents());
+        for extent in (start..end).map(ExtentIndex) {
+            self.sweep = extent.0;
+            if freed == FREED_A_STEP || log.room() < 4 * STEP_ROOM {
+                return false;
+            }
+            if origins.contains(&self.table.origin(extent)) {
+                let by = log.append(&Record::Claim { extent, origin: Origin(0), birth: Epoch(0), pages: false });
+                self.claimed(extent, Origin(0), Epoch(0), false, by);
+                freed += 1;
+            }
+        }
+        self.sweep = end;
+        if end < self.table.extents() {
+            return false;
+        }
+        self.sweep = 0;
+        for origin in origins {
+            self.note(&Change::Forget { origin }, log);
+        }
+        self.note(&Change::Gone { number }, log);
+        true
+    }
+
+    /// What a `Claim` record does, live and in replay.
+    pub(super) fn claimed(&mut self, extent: ExtentIndex, origin: Origin, birth: Epoch, pages: bool, by: Sequence) {
+        if self.table.holds_pages(extent) {
+            for at in (0..EXTENT_BLOCKS).step_by(2) {
+                self.forget_page(extent.first().plus(at));
+            }
+        }
+        // What is still waiting to become usable again is nobody's now.
+        self.table.claim(extent, origin, birth, pages, by);
+    }
+
+    /// Compares leaf pages of a snapshot with those of what came after it. Whether all
+    /// are compared.
+    fn compare(&mut self, number: VolumeNumber, log: &mut Log) -> Result<bool, Need> {
+        let entry = self.directory.entries.get(&number).expect("it goes away");
+        let (start, leaves) = (entry.leaving.unwrap_or(0), leaves_of(entry.blocks));
+        let (before, after) = self.directory.neighbours(number).expect("it is a snapshot");
+        let end = start.saturating_add(LEAVES_A_STEP).min(leaves);
+        for leaf in start..end {
+            let (own, other) = (self.leaf_place(number, leaf)?, self.leaf_place(after, leaf)?);
+            if own != other && own.is_some() {
+                self.compare_leaf(number, after, leaf, before, log)?;
+                self.note(&Change::Leaving { number, leaf: leaf + 1 }, log);
+                return Ok(false);
+            }
+        }
+        if end < leaves {
+            self.note(&Change::Leaving { number, leaf: end }, log);
+            return Ok(false);
+        }
+        self.free_indexes(number, after, before, log);
+        self.note(&Change::Gone { number }, log);
+        Ok(true)
+    }
+
+    fn compare_leaf(&mut self, number: VolumeNumber, after: VolumeNumber, leaf: u32, before: Epoch, log: &mut Log) -> Result<(), Need> {
+        let Some(own) = self.find_leaf(number, leaf)? else { return Ok(()) };
+        let other = self.find_leaf(after, leaf)?;
+        let page = self.frames.known(own).place;
+        for entry in 0..LEAF_ENTRIES {
+            let place = self.frames.mapping(own, entry).place;
+            let still = other.map_or(Place::NONE, |other| self.frames.mapping(other, entry).place);
+            if place.is_some() && place != still {
+                self.free_if_own(place, false, before, log);
+            }
+        }
+        self.free_if_own(page, true, before, log);
+        Ok(())
+    }
+
+    /// Index pages of a snapshot that what came after it does not have.
+    fn free_indexes(&mut self, number: VolumeNumber, after: VolumeNumber, before: Epoch, log: &mut Log) {
+        let other = self.directory.entries.get(&after).map(|entry| entry.indexes.clone()).unwrap_or_default();
+        let own = self.directory.entries.get(&number).map(|entry| entry.indexes.clone()).unwrap_or_default();
+        for (at, place) in own.into_iter().enumerate() {
+            if place.is_some() && other.get(at) != Some(&place) {
+                self.free_if_own(place, true, before, log);
+            }
+        }
+    }
+
+    fn free_if_own(&mut self, place: Place, pages: bool, before: Epoch, log: &mut Log) {
+        // After a restart a step may be done again: what is free already stays so.
+        if self.table.birth(place.extent()) > before && self.table.is_valid(place) {
+            let by = log.append(&Record::Free { place, pages });
+            self.freed(place, pages, by);
+        }
+    }
+
+    /// What a `Free` record does, live and in replay.
+    pub(super) fn freed(&mut self, place: Place, pages: bool, by: Sequence) {
+        self.free(place, by);
+        if pages {
+            self.forget_page(place);
+            self.free(place.plus(1), by);
+        }
+    }
+
+    /// What the removal of an entry does at once: it cannot be used any more, and the
+    /// keys of a volume are gone.
+    pub(super) fn begin_to_leave(&mut self, number: VolumeNumber, by: Sequence) -> VolumeNumber {
+        let entry = self.directory.entries.get_mut(&number).expect("it was checked");
+        entry.leaving = Some(0);
+        let is_volume = entry.is_volume();
+        for origin in self.directory.origins.values_mut().filter(|origin| is_volume && origin.volume == number) {
+            origin.key = None;
+        }
+        if let Some(tree) = self.tree_mut(number) {
+            tree.leaving = true;
+            tree.links = Vec::new();
+        }
+        self.leaving.push((number, by));
+        number
+    }
+
+    /// What it does that leaf pages of a leaving snapshot are done.
+    pub(super) fn leave_up_to(&mut self, number: VolumeNumber, leaf: u32) -> VolumeNumber {
+        if let Some(entry) = self.directory.entries.get_mut(&number) {
+            entry.leaving = Some(leaf);
+        }
+        if let Some((before, after)) = self.directory.neighbours(number) {
+            let is_volume = self.directory.entries.get(&after).is_some_and(crate::directory::Entry::is_volume);
+            if let Some(tree) = self.tree_mut(after).filter(|_| is_volume) {
+                tree.passed = Some((leaf, before));
+            }
+        }
+        number
+    }
+
+    /// What it does that an entry is gone.
+    pub(super) fn gone(&mut self, number: VolumeNumber) -> VolumeNumber {
+        let entry = self.directory.entries.remove(&number).expect("it was there");
+        self.trees[number.0 as usize] = None;
+        if let Kind::Snapshot { of, .. } = entry.kind {
+            let shared = self.directory.shared_up_to(of);
+            if let Some(tree) = self.tree_mut(of) {
+                tree.shared_up_to = shared;
+                tree.passed = None;
+                tree.holes_unknown = true;
+            }
+        }
+        number
+    }
+
+    /// Whether a page is in memory, for tests and statistics.
+    pub fn has_page(&self, place: Place) -> bool {
+        self.frames.find(place).unwrap_or(Frame::NONE) != Frame::NONE
+    }
+}
