@@ -12,6 +12,7 @@
 
 pub mod format;
 pub mod memory;
+pub mod qos;
 pub mod request;
 pub mod seal;
 pub mod units;

@@ -5,6 +5,9 @@
 //! same bytes. [`keys`] says which key a block is under. Blocks are given as addresses,
 //! since they may be in memory that a guest changes: each byte is read once.
 
-#![allow(unsafe_code, reason = "blocks are in memory of guests, and kernels use instructions that not every processor has")]
+#![allow(
+    unsafe_code,
+    reason = "blocks are in memory of guests, and kernels use instructions that not every processor has"
+)]
 
 pub mod crc;
