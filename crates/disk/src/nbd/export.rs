@@ -8,6 +8,9 @@ pub const MINIMUM: u32 = 512;
 pub const PREFERRED: u32 = 4096;
 /// Longest read or write, in bytes.
 pub const MAXIMUM: u32 = 32 << 20;
+/// What a client is told is the longest, if its reads are answered in one piece: such
+/// a read needs memory for all of it.
+pub const MAXIMUM_WHOLE: u32 = 1 << 20;
 
 /// A volume as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

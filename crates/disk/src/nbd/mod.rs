@@ -29,7 +29,15 @@
 
 pub mod connection;
 pub mod export;
+pub mod listener;
+pub mod negotiation;
+pub mod tls;
+pub mod transport;
 pub mod wire;
 
-pub use connection::{Ask, Broken, Connection, Saved, StatusExtent, Ticket, Wanted};
+pub use connection::{Ask, Broken, Connection, RestoreError, Saved, StatusExtent, Ticket, Wanted};
 pub use export::{Agreed, Export, Exports};
+pub use listener::{Arrived, Listener, Listening, Permit, PlainTcp, Rules, Sink};
+pub use negotiation::{Negotiation, Progress, TlsMode};
+pub use tls::{ServerTls, TlsError, TlsSocket};
+pub use transport::{Received, Sent, Transport};

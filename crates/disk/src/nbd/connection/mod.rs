@@ -29,10 +29,8 @@ use outlet::Outlet;
 pub use saved::{RestoreError, Saved};
 use table::Table;
 
-/// Memory a connection should be given, in bytes. Untouched pages cost nothing.
+/// Memory a connection must be given, in bytes. Untouched pages cost nothing.
 pub const MEMORY: usize = 4 << 20;
-/// Memory a connection must be given, in bytes.
-pub const LEAST_MEMORY: usize = 2 << 20;
 /// Extents in one answer to a block status.
 pub const MOST_EXTENTS: usize = 128;
 /// Requests of the engine in flight for one connection.
@@ -212,10 +210,10 @@ impl<'a> std::ops::Deref for Output<'a> {
 }
 
 impl Connection {
-    /// Begins, with memory of its own of at least [`LEAST_MEMORY`] bytes and with what
+    /// Begins, with memory of its own of at least [`MEMORY`] bytes and with what
     /// the client sent after it had negotiated (at most that of one receive).
     pub fn new(agreed: Agreed, memory: Region, rest: &[u8]) -> Self {
-        assert!(memory.len() >= LEAST_MEMORY, "a connection has enough memory");
+        assert!(memory.len() >= MEMORY, "a connection has enough memory");
         let ring = 1 << (memory.len() / 2).ilog2();
         let after = ring + outlet::SHORT_BYTES;
         let mut connection = Self {
