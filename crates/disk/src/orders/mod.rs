@@ -1,0 +1,20 @@
+//! The control socket: what people and programs ask of the service, one line of JSON
+//! each ([`model::volume::DiskOrder`]), answered by a line ([`model::volume::DiskReply`]).
+//!
+//! The socket is `disk.sock` in the service's directory and can be used by the
+//! service's user only (0600). [`client`] is the other end.
+
+pub mod client;
+mod server;
+
+pub use server::{Serving, serve};
+
+use std::path::{Path, PathBuf};
+
+/// Longest order and longest reply, in bytes.
+pub const LINE: usize = 4 << 20;
+
+/// Where the socket is.
+pub fn socket(directory: &Path) -> PathBuf {
+    directory.join("disk.sock")
+}
