@@ -11,6 +11,7 @@
 //! who may go first: [`qos`]; and the machine that ties them together: [`lane`].
 
 pub mod format;
+pub mod log;
 pub mod memory;
 pub mod qos;
 pub mod request;

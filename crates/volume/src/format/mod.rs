@@ -20,7 +20,7 @@ pub use page::{
     Entry, Expect, INDEX_ENTRIES, Index, IndexMut, LEAF_ENTRIES, Leaf, LeafMut, PAGE_HEADER, PageHeader, PageKind, Side, TABLE_ENTRIES, Table, TableMut, choose,
 };
 pub use record::{CHANGE_MAX, RECORD_MAX, Record, SMALL_MAX};
-pub use superblock::{Copy, Directory, LogPosition, PoolTag, Superblock};
+pub use superblock::{Directory, LogPosition, PoolTag, Superblock};
 
 /// Why bytes of the medium are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::field::{array, put, put_u32, put_u64, u32_at, u64_at};
-use super::{FormatError, Layout, What};
+use super::{FormatError, GROUP_BLOCKS, Layout, What};
 use crate::seal::crc::crc32c;
 use crate::units::{BLOCK, EXTENT_BLOCKS, Place, Sequence};
 
@@ -187,7 +187,7 @@ impl Superblock {
     /// Whether the numbers can be: an offset inside the ring, a directory in its area.
     fn sound(&self) -> bool {
         let start = &self.log_start;
-        let in_ring = start.offset < self.layout.log.blocks;
+        let in_ring = start.offset <= self.layout.log.blocks - GROUP_BLOCKS;
         let area = self.layout.directory.iter().find(|area| area.first == self.directory.place);
         in_ring
             && start.incarnation <= self.incarnation
