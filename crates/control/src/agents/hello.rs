@@ -106,23 +106,11 @@ fn check_maker(
     policy: &PolicySpec,
     now: model::Timestamp,
 ) -> Result<(), Problem> {
-    let roots = &policy.endorsement_roots;
-    let forbidden = |detail: String| {
-        Problem::new(ErrorCode::Forbidden, detail).next(
+    attest::check_endorsement(tpm, &policy.endorsement_roots, now).map_err(|refusal| {
+        Problem::new(ErrorCode::Forbidden, refusal.to_string()).next(
             "Add the certificate of the TPM's maker to the attestation policy, if it is trusted.",
         )
-    };
-    match &tpm.endorsement_certificate {
-        Some(certificate) => attest::check_endorsement_certificate(
-            certificate.as_ref(),
-            tpm.endorsement.as_ref(),
-            roots,
-            now,
-        )
-        .map_err(|refusal| forbidden(refusal.to_string())),
-        None if roots.is_empty() => Ok(()),
-        None => Err(forbidden("the TPM has no certificate of its maker".to_owned())),
-    }
+    })
 }
 
 /// What only the TPM with both of these keys can open.

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::id::RequestId;
+use model::project::Permission;
 use tracing::Instrument as _;
 use world::SystemEntropy;
 
@@ -61,7 +62,9 @@ pub async fn observe(
     plane.metrics.request(endpoint, status, took);
     let actor = response.extensions().get::<Principal>().map(Principal::actor);
     let micros = took.as_micros() as u64;
-    match info.is_some_and(mutates) || status >= 500 {
+    // Agents at work report each second; what changed by it is in the record.
+    let told = info.is_some_and(|info| mutates(info) && info.permission != Permission::Agent);
+    match told || status >= 500 {
         true => tracing::info!(status, actor, micros, "answered"),
         false => tracing::debug!(status, actor, micros, "answered"),
     }

@@ -14,8 +14,8 @@ use crate::plane::Plane;
 
 /// Events that are read at once.
 const BATCH: usize = 512;
-/// How often a process that follows looks whether it leads.
-const BEAT: Duration = Duration::from_millis(250);
+/// How long it waits for a change before it looks anew whether it was told of all.
+const BEAT: Duration = Duration::from_secs(5);
 
 /// The task.
 pub(super) struct Feed {
@@ -32,26 +32,30 @@ impl Feed {
     /// Runs until it is dropped.
     pub(super) async fn run(self) {
         let mut changed = self.plane.leader.changed();
-        loop {
-            while !self.plane.leader.leads() {
-                tokio::time::sleep(BEAT).await;
-            }
+        let mut leading = self.plane.leader.leading();
+        // Who lost the lead and has it again begins anew: in between somebody else led.
+        while leading.wait_for(|leads| *leads).await.is_ok() {
             let mut seen = self.begin_anew();
-            while self.plane.leader.leads() {
+            loop {
                 match self.plane.leader.events(seen, BATCH) {
-                    Ok(events) if events.is_empty() => {
-                        // A change of leader alone records nothing: look now and then.
-                        let wait = tokio::time::timeout(BEAT * 20, changed.changed()).await;
-                        if matches!(wait, Ok(Err(_))) {
-                            return;
-                        }
-                    }
+                    Ok(events) if events.is_empty() => {}
                     Ok(events) => {
                         seen = events.last().expect("there is one").revision;
                         self.tell(&events);
+                        if !leading.has_changed().unwrap_or(true) {
+                            continue;
+                        }
                     }
                     // Too far behind to go event by event.
                     Err(_) => seen = self.begin_anew(),
+                }
+                tokio::select! {
+                    _ = leading.changed() => break,
+                    told = tokio::time::timeout(BEAT, changed.changed()) => {
+                        if matches!(told, Ok(Err(_))) {
+                            return;
+                        }
+                    }
                 }
             }
             self.timers.clear();
