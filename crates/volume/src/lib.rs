@@ -10,12 +10,16 @@
 //! [`directory`], [`table`], [`frames`], [`state`]; what happens to data: [`seal`];
 //! who may go first: [`qos`]; and the machine that ties them together: [`lane`].
 
+pub mod directory;
 pub mod format;
+pub mod frames;
 pub mod log;
 pub mod memory;
 pub mod qos;
 pub mod request;
 pub mod seal;
+pub mod state;
+pub mod table;
 pub mod units;
 
 pub use memory::{Region, Segment};

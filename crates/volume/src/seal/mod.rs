@@ -11,3 +11,4 @@
 )]
 
 pub mod crc;
+pub mod keys;
