@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use orders::{
     Attachment, Backing, CutOvers, DiskOrder, DiskProblem, DiskProtocol, DiskReply, DiskStatus,
-    LaneStatus, Latency, Pool, PoolMedium, PoolSpec, Volume, VolumeSpec,
+    LaneStatus, Latency, Pool, PoolMedium, PoolSpec, ScrubFound, Volume, VolumeSpec,
 };
 
 /// How long a burst lasts when [`Limits::burst_seconds`] does not say.

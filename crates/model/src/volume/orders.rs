@@ -113,11 +113,11 @@ pub enum DiskOrder {
         #[serde(default)]
         program: Option<String>,
     },
-    /// Read all data of a pool and check it. Answered with nothing; what is found is
-    /// shown by `pool_show`.
+    /// Read all that a volume or snapshot holds and check it. Answered with a
+    /// [`ScrubFound`].
     Scrub {
-        /// Which pool.
-        pool: String,
+        /// Which.
+        volume: String,
     },
 }
 
@@ -192,12 +192,9 @@ pub struct Pool {
     /// Why it takes no writes, when it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,
-    /// Blocks found damaged since the service started.
+    /// Blocks found damaged since the engine started.
     #[serde(default)]
     pub damaged: u64,
-    /// What the last scrub did, in a sentence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scrub: Option<String>,
 }
 
 /// What a volume is to be.
@@ -211,7 +208,8 @@ pub struct VolumeSpec {
     /// Its size. With an image or a raw backing: theirs, when absent.
     #[serde(default)]
     pub size: Option<Bytes>,
-    /// The path of an image that it begins as: raw, or qcow2.
+    /// The path of an image that it begins as: raw, or qcow2. Whoever asks copies it in:
+    /// the service itself opens no images.
     #[serde(default)]
     pub image: Option<String>,
     /// What it may use.
@@ -245,6 +243,17 @@ impl Default for Backing {
     fn default() -> Self {
         Self::Pool { name: None }
     }
+}
+
+/// What a scrub found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ScrubFound {
+    /// Blocks of 4 KiB that were checked.
+    pub blocks: u64,
+    /// Those of them that are not what was written.
+    pub damaged: u64,
+    /// Runs of blocks, and pages of the map, that could not be read.
+    pub unread: u64,
 }
 
 /// A volume or a snapshot.
