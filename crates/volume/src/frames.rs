@@ -248,6 +248,11 @@ impl Frames {
         self.changed(frame, by);
     }
 
+    /// The same memory again, for a successor in the same process.
+    #[cfg(test)]
+    pub fn same_region(&self) -> Region {
+        self.region.again()
+    }
     /// What a successor needs beside the region.
     pub fn saved(&self) -> SavedFrames {
         let each = |known: &Option<Known>| known.clone();

@@ -140,6 +140,13 @@ impl Region {
         Self { start, length }
     }
 
+    /// The same memory again: for tests in which a successor is in the same process and
+    /// the predecessor does not touch it any more.
+    #[cfg(test)]
+    pub(crate) fn again(&self) -> Self {
+        Self { start: self.start, length: self.length }
+    }
+
     /// Its length in bytes.
     #[inline]
     pub fn len(&self) -> usize {

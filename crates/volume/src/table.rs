@@ -268,6 +268,11 @@ impl Table {
         self.pages[page as usize].second = Some(second);
     }
 
+    /// The same memory again, for a successor in the same process.
+    #[cfg(test)]
+    pub fn same_region(&self) -> Region {
+        self.region.again()
+    }
     /// What a successor needs beside the region.
     pub fn saved(&self) -> SavedTable {
         SavedTable { cursor: self.cursor, pages: self.pages.clone() }

@@ -22,6 +22,8 @@ mod places;
 mod reap;
 mod resolve;
 mod saved;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::{HashMap, VecDeque};
@@ -198,6 +200,12 @@ impl State {
     pub fn begin_read(&mut self) -> u64 {
         self.ticket += 1;
         self.ticket
+    }
+
+    /// The regions, for a successor in the same process.
+    #[cfg(test)]
+    fn regions(&self) -> (Region, Region) {
+        (self.frames.same_region(), self.table.same_region())
     }
 
     #[inline]
