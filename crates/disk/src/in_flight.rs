@@ -111,7 +111,7 @@ impl InFlight {
         self.word(16).store(u64::from(used), Ordering::Release);
         self.word(0).store(Self::header(size, packed), Ordering::Release);
     }
-    /// A queue ended with nothing in flight.
+    /// A queue ended, or begins anew: the record says nothing about it any more.
     pub fn end(&self) {
         self.word(0).store(0, Ordering::Release);
     }
@@ -200,6 +200,18 @@ impl InFlight {
     /// Takes the mark away that a head was about to be seen: it is done again.
     pub fn again(&self, found: Found) {
         self.fetched(found.head, found.order);
+    }
+}
+
+#[cfg(test)]
+impl InFlight {
+    /// As if a process died while it cleared entries.
+    pub(crate) fn clear_for_test(&self, head: u16) {
+        self.head(head).store(0, Ordering::Release);
+    }
+    /// As if a VMM wrote to it.
+    pub(crate) fn set_for_test(&self, word: usize, value: u64) {
+        self.word(8 * word).store(value, Ordering::Release);
     }
 }
 

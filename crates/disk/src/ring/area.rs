@@ -60,11 +60,6 @@ impl Area {
         // SAFETY: as above.
         u64::from_le(unsafe { self.place::<AtomicU64>(at).as_ref() }.load(Ordering::Relaxed))
     }
-    #[inline]
-    pub(super) fn store64(&self, at: usize, value: u64) {
-        // SAFETY: as above.
-        unsafe { self.place::<AtomicU64>(at).as_ref() }.store(value.to_le(), Ordering::Relaxed);
-    }
 }
 
 /// The 16 bytes of a descriptor, header or range that may lie at any address; each

@@ -108,6 +108,15 @@ impl Packed {
         self.outstanding = outstanding;
         Ok(())
     }
+    /// Takes back answers of a batch that never became visible. Its first is not there;
+    /// the others would be seen as soon as a new first is.
+    pub(super) fn take_back(&self, from: Lap, slots: u16) {
+        for after in 1..slots {
+            let at = from.plus(after, self.size);
+            let available = if at.wrap { AVAILABLE } else { USED };
+            self.ring.store16(usize::from(at.slot) * 16 + 14, available, Ordering::Release);
+        }
+    }
     /// Whether the guest could see what was to be used in this slot: then the flag for
     /// used is as the lap says, whatever the driver made of the slot since.
     pub(super) fn was_used(&self, at: Lap) -> bool {

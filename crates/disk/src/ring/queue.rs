@@ -61,9 +61,9 @@ pub(super) enum Layout {
 pub(super) struct Pending {
     pub(super) stage: Stage,
     /// The guest address of the status byte, and where that is.
-    status: u64,
-    place: NonNull<u8>,
-    written: u32,
+    pub(super) status: u64,
+    pub(super) place: NonNull<u8>,
+    pub(super) written: u32,
     /// In a packed ring: how many descriptors, and the first slot that keeps one.
     pub(super) descriptors: u16,
     pub(super) slot: u16,
@@ -191,6 +191,11 @@ impl Queue {
     pub fn in_flight(&self) -> u32 {
         self.in_flight
     }
+    /// Whether a crash left requests that were not fetched again yet. Also a queue that
+    /// is to be closed is fetched from until there are none.
+    pub fn has_left_over(&self) -> bool {
+        !self.again.is_empty() && self.broken.is_none()
+    }
     /// Whether answers wait for `publish`.
     pub fn has_answers(&self) -> bool {
         !self.batch.is_empty() || self.owes_notice
@@ -267,10 +272,10 @@ impl Queue {
             }
         };
         self.order += 1;
-        self.in_flight += 1;
         let pending = &mut self.pending[usize::from(head)];
-        (pending.stage, pending.descriptors) = (Stage::Fetched, descriptors);
         (pending.status, pending.place) = chain.status()?;
+        (pending.stage, pending.descriptors) = (Stage::Fetched, descriptors);
+        self.in_flight += 1;
         let parsed = chain.parse(&self.rules);
         Ok(self.begin(head, parsed))
     }
@@ -290,8 +295,9 @@ impl Queue {
                 }
             }
         }
-        pending.stage = Stage::Fetched;
         (pending.status, pending.place) = chain.status()?;
+        pending.stage = Stage::Fetched;
+        self.in_flight += 1;
         let parsed = chain.parse(&self.rules);
         Ok(self.begin(head, parsed))
     }
@@ -423,7 +429,8 @@ impl Queue {
         }
     }
 
-    /// Ends it. Answers that are there are published and told.
+    /// Ends it. Answers that are there are published and told. The record stays as it
+    /// is: the session ends it when the end is deposited.
     ///
     /// # Panics
     /// When requests are in flight: they are waited for first.
@@ -431,9 +438,6 @@ impl Queue {
         assert!(self.in_flight == 0, "a queue is closed when nothing is in flight");
         if self.publish() {
             self.notify();
-        }
-        if self.again.is_empty() {
-            self.record.end();
         }
         self.position()
     }

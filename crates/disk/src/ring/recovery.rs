@@ -58,6 +58,7 @@ impl Queue {
                     return Err(Broken::Record);
                 }
                 ring.go_to(at.plus(taken, size), at, taken)?;
+                ring.take_back(at, taken);
                 self.slots.take_over(found, &self.record)?;
             }
         }

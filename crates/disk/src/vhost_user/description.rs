@@ -48,6 +48,8 @@ pub struct QueueDescription {
     pub enabled: bool,
     /// Whether it is served.
     pub started: bool,
+    /// Whether its record came from the VMM: then it begins with what that says.
+    pub adopted: bool,
     /// Whether a kick was set, with a file or without.
     pub kicked: bool,
     /// Which files it has.

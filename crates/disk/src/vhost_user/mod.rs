@@ -6,8 +6,19 @@
 //! at (`MSG_PEEK`) until it is done and deposited, so a process that dies over it leaves
 //! it to its successor.
 
+mod body;
 mod description;
+mod features;
+mod handle;
+mod queues;
+mod session;
 mod sink;
+mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use description::{Description, QueueDescription, VERSION};
+pub use queues::ResumeError;
+pub use session::{ChangeNotice, Ended, QUEUES_MAX, Refusal, Session};
 pub use sink::{QueueStart, Sink};
