@@ -18,6 +18,9 @@
 //! connection.finished()                    hang up
 //! ```
 //!
+//! Answers and sends make room for requests that were received already. Nothing tells
+//! of them: before waiting for the socket, ask [`Connection::has_request`].
+//!
 //! Data is not copied: a read goes into the memory that is sent, a write is taken from
 //! the memory it was received in. Memory is one region for each connection, given when
 //! it begins; when it is full, no more is read from the socket.

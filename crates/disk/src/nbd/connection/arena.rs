@@ -61,35 +61,46 @@ impl Arena {
         self.capacity - FRONT as u64
     }
 
-    /// A place for so many bytes, and where the data begins in the connection's memory.
+    /// Whether there is a place for so many bytes now.
     #[inline]
-    pub fn take(&mut self, bytes: usize) -> Option<(Hold, usize)> {
+    pub fn fits(&self, bytes: usize) -> bool {
+        bytes <= SLOT && !self.slots.is_empty() || self.place(bytes).is_some()
+    }
+
+    /// A place for so many bytes, which must fit, and where the data begins in the
+    /// connection's memory.
+    #[inline]
+    pub fn take(&mut self, bytes: usize) -> (Hold, usize) {
         if bytes <= SLOT
             && let Some(slot) = self.slots.pop()
         {
             let at = self.at + usize::from(slot) * (FRONT + SLOT) + FRONT;
-            return Some((Hold::Slot(slot), at));
+            return (Hold::Slot(slot), at);
         }
-        self.take_ring(bytes)
-    }
-
-    fn take_ring(&mut self, bytes: usize) -> Option<(Hold, usize)> {
-        let need = (bytes.next_multiple_of(FRONT) + FRONT) as u64;
-        if self.pieces.is_empty() {
-            self.tail = 0;
-        }
-        let head = self.pieces.front().map_or(self.tail, |piece| piece.start);
-        let index = self.tail % self.capacity;
-        let passed = if index + need > self.capacity { self.capacity - index } else { 0 };
-        if self.tail - head + passed + need > self.capacity {
-            return None;
-        }
-        let start = self.tail + passed;
+        let start = self.place(bytes).expect("asked whether there is a place");
         // What is passed over at the ring's end comes free with the piece before it.
         self.pieces.push_back(Piece { start, free: false });
-        self.tail = start + need;
+        self.tail = start + Self::need(bytes);
         let number = self.first + self.pieces.len() as u64 - 1;
-        Some((Hold::Ring(number), self.ring + (start % self.capacity) as usize + FRONT))
+        (Hold::Ring(number), self.ring + (start % self.capacity) as usize + FRONT)
+    }
+
+    /// What so many bytes take up in the ring.
+    fn need(bytes: usize) -> u64 {
+        (bytes.next_multiple_of(FRONT) + FRONT) as u64
+    }
+
+    /// Where in the ring there is room for so many bytes.
+    fn place(&self, bytes: usize) -> Option<u64> {
+        let need = Self::need(bytes);
+        let Some(head) = self.pieces.front() else {
+            // An empty ring begins at its start again.
+            return (need <= self.capacity).then_some(0);
+        };
+        let index = self.tail % self.capacity;
+        let passed = if index + need > self.capacity { self.capacity - index } else { 0 };
+        let start = self.tail + passed;
+        (start - head.start + need <= self.capacity).then_some(start)
     }
 
     /// A place is not used any more.

@@ -41,7 +41,7 @@ impl Connection {
 
     /// Takes a request's header, if it can be answered; whether there was one.
     fn header(&mut self) -> bool {
-        if self.commands.is_full() || !self.outlet.has_room(SHORT) {
+        if !self.can_admit() {
             return false;
         }
         let Some(bytes) = self.inlet.take::<REQUEST_BYTES>(&self.memory) else { return false };
@@ -143,31 +143,69 @@ impl Connection {
         }
     }
 
+    /// Whether [`Connection::next`] would get on if it was called now. Ask before you
+    /// wait for the socket: answers and sends make room for requests that are here.
+    #[inline]
+    pub fn has_request(&self) -> bool {
+        match self.stage {
+            Stage::Header => {
+                let header = self.inlet.available() >= REQUEST_BYTES as u64;
+                header && !self.retiring && self.can_admit()
+            }
+            Stage::Issue(number) => self.can_issue(self.commands.get(number)),
+            Stage::Skip(_) => self.inlet.available() > 0,
+            Stage::Ended => false,
+            Stage::Broken => true,
+        }
+    }
+
+    #[inline]
+    fn can_admit(&self) -> bool {
+        !self.commands.is_full() && self.outlet.has_room(SHORT)
+    }
+
+    #[inline]
+    fn can_issue(&self, command: &Command) -> bool {
+        let length = Self::piece_length(command);
+        let room = !self.pieces.is_full() && self.outlet.has_room(Self::room_for(command.ask));
+        room && match command.ask {
+            Ask::Write => self.inlet.available() >= length,
+            Ask::Read => self.arena.fits(length as usize),
+            _ => true,
+        }
+    }
+
+    /// How long the next piece of a command is.
+    #[inline]
+    fn piece_length(command: &Command) -> u64 {
+        let split = match command.ask {
+            Ask::Write => true,
+            Ask::Read => !command.whole,
+            _ => false,
+        };
+        if split { command.left.min(PIECE - command.next % PIECE) } else { command.left }
+    }
+
     /// Hands out the next piece of a command, if there is room and, for a write, data.
+    #[inline]
     fn issue(&mut self, number: u16) -> Option<Wanted> {
         let command = *self.commands.get_mut(number);
-        let reply = Self::room_for(command.ask);
-        if self.pieces.is_full() || !self.outlet.has_room(reply) {
+        let length = Self::piece_length(&command);
+        if !self.can_issue(&command) {
             return None;
         }
-        let length = match command.ask {
-            Ask::Write => command.left.min(PIECE - command.next % PIECE),
-            Ask::Read if !command.whole => command.left.min(PIECE - command.next % PIECE),
-            _ => command.left,
-        };
         let place = match command.ask {
             Ask::Read => {
-                let (hold, at) = self.arena.take(length as usize)?;
+                let (hold, at) = self.arena.take(length as usize);
                 Place::Kept { hold, at }
             }
-            Ask::Write if self.inlet.available() < length => return None,
             Ask::Write => {
                 let (pin, start) = self.inlet.pin(length);
                 Place::Received { pin, start }
             }
             _ => Place::Nowhere,
         };
-        self.outlet.promise(reply);
+        self.outlet.promise(Self::room_for(command.ask));
         let piece = Piece { command: number, offset: command.next, length, place };
         let command = self.commands.get_mut(number);
         command.next += length;
