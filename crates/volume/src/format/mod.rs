@@ -17,7 +17,8 @@ use thiserror::Error;
 pub use group::{GROUP_BLOCKS, GROUP_BYTES, GROUP_HEADER, GroupHeader};
 pub use layout::{Area, Layout};
 pub use page::{
-    Entry, Expect, INDEX_ENTRIES, Index, IndexMut, LEAF_ENTRIES, Leaf, LeafMut, PAGE_HEADER, PageHeader, PageKind, Side, TABLE_ENTRIES, Table, TableMut, choose,
+    Entry, Expect, INDEX_ENTRIES, Index, IndexMut, LEAF_ENTRIES, Leaf, LeafMut, PAGE_HEADER,
+    PageHeader, PageKind, Side, TABLE_ENTRIES, Table, TableMut, choose,
 };
 pub use record::{CHANGE_MAX, RECORD_MAX, Record, SMALL_MAX};
 pub use superblock::{Directory, LogPosition, PoolTag, Superblock};

@@ -345,7 +345,7 @@ impl Log {
     }
 
     /// A checkpoint that replays from `start` is committed, by a synced superblock: the
-    /// ring before it is free. What was before it must have been written.
+    /// ring before it is free, and what was before it is durable. It must have been written.
     pub fn release(&mut self, start: LogPosition) {
         let before = Sequence(start.sequence.0 - 1);
         assert!(before <= self.written_through, "a checkpoint follows what it replaces");
@@ -353,9 +353,15 @@ impl Log {
         assert!(groups <= self.ring.groups, "the ring is given free in order");
         self.ring.groups = groups;
         self.ring.start = start.offset;
+        self.durable = self.durable.max(before);
         self.measure();
     }
 
+    /// The memory of the tail, as the death of the process would leave it.
+    #[cfg(test)]
+    fn into_tail(self) -> Region {
+        self.tail.into_region()
+    }
     /// Where the bytes of cuts are: for drivers that register or submit them.
     pub fn tail(&self) -> &Region {
         self.tail.region()

@@ -27,7 +27,7 @@ pub struct SavedLog {
     next: Sequence,
     end: usize,
     groups: Vec<Group>,
-    handed: u64,
+    pub(super) handed: u64,
     written_through: Sequence,
     durable: Sequence,
 }
@@ -127,6 +127,8 @@ pub(super) fn take_over(
     if ring.head != found.opened.offset {
         return Err(TailError::Damaged);
     }
+    let synced = found.closed.iter().map(|group| group.header.synced_through).max();
+    let synced = synced.unwrap_or_default();
     let mut held = Ring::new(tail::blocks_of(&tail), found.block);
     held.start = groups.first().map_or(found.block, |group| group.block);
     held.groups = groups.len() as u64;
@@ -143,7 +145,7 @@ pub(super) fn take_over(
         groups,
         handed: end.group,
         written_through: replay.last(),
-        durable: replay.synced_through,
+        durable: synced.max(replay.synced_through).min(replay.last()),
     };
     let log = assemble(tail, &found, saved);
     log.tail.set_incarnation(incarnation);

@@ -82,6 +82,10 @@ impl Tail {
     pub fn blocks(&self) -> u32 {
         blocks_of(&self.region)
     }
+    #[cfg(test)]
+    pub fn into_region(self) -> Region {
+        self.region
+    }
     pub fn region(&self) -> &Region {
         &self.region
     }
