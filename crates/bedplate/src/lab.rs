@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::demo;
+use crate::{demo, disk_client};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -39,6 +39,12 @@ enum Verb {
     /// From a powered-off virtual server to an attested, running system, and back.
     #[command(after_help = "Example:\n  bedplate lab demo")]
     Demo(demo::Arguments),
+    /// A guest's disk driver without a guest: measure and check what serves a volume.
+    #[command(after_help = "Examples:
+  bedplate lab disk-client --socket disk.sock --depth 32 --seconds 3
+  bedplate lab disk-client --socket disk.sock --write 500 --verify 1    check as well
+  bedplate lab disk-client                                              this client alone")]
+    DiskClient(disk_client::Arguments),
 }
 
 /// Where the rack is, and how it is shown.
@@ -96,6 +102,9 @@ pub async fn run(arguments: Arguments, place: Place) -> Result<()> {
         Verb::Enroll(enroll) => enrol(enroll, &place).await,
         Verb::Sim(sim) => tokio::task::spawn_blocking(move || simulate_machines(&sim)).await?,
         Verb::Demo(arguments) => demo::run(arguments, &place.directory).await,
+        Verb::DiskClient(arguments) => {
+            tokio::task::spawn_blocking(move || disk_client::run(&arguments)).await?
+        }
     }
 }
 

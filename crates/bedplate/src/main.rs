@@ -3,6 +3,7 @@
 
 mod boot;
 mod demo;
+mod disk_client;
 mod lab;
 mod root;
 mod up;

@@ -7,12 +7,16 @@
 //! [`hardware`] (what a BMC sits on), `qemu` (a machine as a process), [`uefi_vars`]
 //! (its firmware's variables), [`bmc`] (the Redfish service).
 //!
+//! Beside racks, [`disk_client`] is a guest's driver without a guest, for what serves
+//! volumes.
+//!
 //! Nothing outlives its rack: children die with the thread that started them (see
 //! `keeper`), and what a power cut leaves is cleared by the next [`Rack::up`] or by
 //! [`Remains::clear`].
 
 pub mod bmc;
 pub mod console;
+pub mod disk_client;
 pub mod dummy;
 pub mod error;
 pub mod hardware;
