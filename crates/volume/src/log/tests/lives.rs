@@ -167,7 +167,7 @@ impl World {
         let (log, more) = Log::resume(tail, &self.superblock, &replay).expect("a good tail");
         self.compare(&replay, &more);
         assert_eq!(log.appended().0, self.appended.len() as u64);
-        let killed_again = dice.roll() % 4 == 0;
+        let killed_again = dice.roll().is_multiple_of(4);
         self.log = Some(log);
         if killed_again {
             // Before the superblock was written.
@@ -214,7 +214,7 @@ impl World {
 /// behind its records, and its header.
 fn spoil(log: &Log, dice: &mut Dice) -> Vec<(usize, usize)> {
     let mut spoiled = Vec::new();
-    if log.limit > log.end && dice.roll() % 2 == 0 {
+    if log.limit > log.end && dice.roll().is_multiple_of(2) {
         spoiled.push((log.at + log.end, log.limit - log.end));
         spoiled.push((log.at, GROUP_HEADER));
     }

@@ -112,8 +112,8 @@ fn tear(mut before: Vec<u8>, after: &[u8], dice: &mut Dice) -> Vec<u8> {
         let arrives = match how {
             0 => true,
             1 => false,
-            2 => dice.roll() % 8 != 0,
-            _ => dice.roll() % 2 == 0,
+            2 => !dice.roll().is_multiple_of(8),
+            _ => dice.roll().is_multiple_of(2),
         };
         if arrives {
             before[at..at + SECTOR].copy_from_slice(&after[at..at + SECTOR]);
