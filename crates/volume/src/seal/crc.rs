@@ -5,7 +5,14 @@
 //! it is stored. A block that was lost, or that was written to or read from the wrong
 //! place, is found like one whose bits changed.
 
+use super::kernel::Kernel;
+#[cfg(target_arch = "x86_64")]
+use super::kernels;
 use crate::units::{BLOCK, Epoch, Lba, Origin};
+
+/// What is shorter is not worth folding.
+#[cfg(target_arch = "x86_64")]
+const FOLDED: usize = 512;
 
 /// The polynomial, lowest degree first.
 pub(super) const POLYNOMIAL: u32 = 0x82F6_3B78;
@@ -48,11 +55,17 @@ pub fn append(crc: u32, bytes: &[u8]) -> u32 {
 /// What the checksum of a block begins with: whose it is.
 #[inline]
 pub fn seed(origin: Origin, lba: Lba, birth: Epoch) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if Kernel::best() != Kernel::Portable {
+        let first = u64::from(lba.0) << 32 | u64::from(origin.0);
+        // SAFETY: every kernel but the portable one has SSE4.2.
+        return !unsafe { kernels::begin(first, birth.0) };
+    }
     let mut whose = [0; 12];
     whose[..4].copy_from_slice(&origin.0.to_le_bytes());
     whose[4..8].copy_from_slice(&lba.0.to_le_bytes());
     whose[8..].copy_from_slice(&birth.0.to_le_bytes());
-    crc32c(&whose)
+    !portable(u32::MAX, &whose)
 }
 
 /// The checksum of a block as it is stored.
@@ -61,9 +74,72 @@ pub fn checksum(seed: u32, block: &[u8; BLOCK]) -> u32 {
     append(seed, block)
 }
 
+/// Copies a block and gives its checksum. Each byte at `from` is read once.
+///
+/// # Safety
+/// 4096 bytes at `from` can be read and at `to` be written, at any alignment, and do not
+/// overlap. Others may change them at the same time.
+#[inline]
+pub unsafe fn copy_and_check(seed: u32, from: *const u8, to: *mut u8) -> u32 {
+    // SAFETY: by contract, and the best kernel runs here.
+    !unsafe { copy_with(Kernel::best(), !seed, from, to) }
+}
+
+/// Copies a block and goes on with the register, by a kernel.
+///
+/// # Safety
+/// As of [`copy_and_check`], and the processor can run the kernel.
+#[inline]
+pub(super) unsafe fn copy_with(kernel: Kernel, register: u32, from: *const u8, to: *mut u8) -> u32 {
+    match kernel {
+        // SAFETY: by contract.
+        Kernel::Portable => unsafe { super::portable::copy(register, from, to) },
+        // SAFETY: by contract.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Single => unsafe { kernels::single::check::<true>(register, from, to, BLOCK) },
+        // SAFETY: by contract.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Double => unsafe { kernels::double::check::<true>(register, from, to, BLOCK) },
+        // SAFETY: by contract.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Quad => unsafe { kernels::quad::check::<true>(register, from, to, BLOCK) },
+    }
+}
+
 /// Goes on with the register of the checksum, which begins and ends inverted.
+#[inline]
 fn update(register: u32, bytes: &[u8]) -> u32 {
-    portable(register, bytes)
+    // SAFETY: the best kernel runs here.
+    unsafe { update_with(Kernel::best(), register, bytes) }
+}
+
+/// Goes on with the register, by a kernel.
+///
+/// # Safety
+/// The processor can run the kernel.
+#[inline]
+pub(super) unsafe fn update_with(kernel: Kernel, register: u32, bytes: &[u8]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    let (from, none) = (bytes.as_ptr(), std::ptr::null_mut());
+    match kernel {
+        Kernel::Portable => portable(register, bytes),
+        // SAFETY: the slice can be read, and the features are there by contract.
+        #[cfg(target_arch = "x86_64")]
+        _ if bytes.len() < FOLDED => unsafe { kernels::short(register, from, bytes.len()) },
+        // SAFETY: as above; nothing is written without a copy.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Single => unsafe {
+            kernels::single::check::<false>(register, from, none, bytes.len())
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Double => unsafe {
+            kernels::double::check::<false>(register, from, none, bytes.len())
+        },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Kernel::Quad => unsafe { kernels::quad::check::<false>(register, from, none, bytes.len()) },
+    }
 }
 
 /// Eight bytes at a time by tables.

@@ -4,6 +4,9 @@
 //! [`crc`] and [`xts`] choose among kernels for the processor at run time; all give the
 //! same bytes. [`keys`] says which key a block is under. Blocks are given as addresses,
 //! since they may be in memory that a guest changes: each byte is read once.
+//!
+//! The kernels of x86-64 are one text (`kernels`), compiled for vectors of one, two and
+//! four AES blocks (`lanes`).
 
 #![allow(
     unsafe_code,
@@ -12,3 +15,20 @@
 
 pub mod crc;
 pub mod keys;
+pub mod xts;
+
+mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod kernels;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod rounds;
+
+#[cfg(test)]
+mod equality;
+#[cfg(test)]
+mod speed;
+
+pub use kernel::Kernel;
