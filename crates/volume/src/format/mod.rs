@@ -54,6 +54,14 @@ pub enum FormatError {
         /// The place that the page says it belongs to.
         found: u32,
     },
+    /// A page was written by two checkpoints that the superblock does not know.
+    #[error("a page is of checkpoint {found}: the superblock of checkpoint {committed} is too old")]
+    Later {
+        /// The checkpoint that the superblock commits.
+        committed: u64,
+        /// The later one of the page's.
+        found: u64,
+    },
     /// The two copies of the superblock are of two pools.
     #[error("the two superblocks are of two pools")]
     TwoPools,

@@ -158,8 +158,9 @@ pub struct Expect {
 /// checkpoint up to that one has written the page.
 ///
 /// # Errors
-/// When a header is damaged or astray, or the entries of the committed version are. An
-/// older version is never given instead: it would be data from the past.
+/// When a header is damaged or astray, or the entries of the committed version are, or
+/// both sides are later than `committed`. An older version is never given instead: it
+/// would be data from the past.
 pub fn choose(
     pair: &[u8; 2 * BLOCK],
     committed: u64,
@@ -177,6 +178,10 @@ pub fn choose(
         (a, b) => a.or(b),
     };
     match best {
+        // One checkpoint after the committed one may have begun, but not two.
+        None if first.min(second) > 0 && first != second => {
+            Err(FormatError::Later { committed, found: first.max(second) })
+        }
         None => Ok(None),
         // A page that has been written has been written to both sides.
         Some(_) if first == 0 || second == 0 => Err(FormatError::Checksum(What::PageHeader)),

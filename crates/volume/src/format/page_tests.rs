@@ -58,6 +58,7 @@ fn the_newest_committed_side_is_chosen() {
     assert_eq!(choose(5, 3, 4), Ok(Some(Side::Second)));
     assert_eq!(choose(5, 5, 5), Ok(Some(Side::First)));
     assert_eq!(choose(5, 5, 4), Ok(None), "made by a checkpoint that was not committed");
+    assert_eq!(choose(5, 6, 4), Err(FormatError::Later { committed: 4, found: 6 }));
 }
 
 #[test]

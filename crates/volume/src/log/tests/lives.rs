@@ -211,12 +211,14 @@ impl World {
 }
 
 /// What a process may have been about to write when it died: the rest of the open group
-/// behind its records, and its header.
+/// behind its records, its header, and the slot of the next one.
 fn spoil(log: &Log, dice: &mut Dice) -> Vec<(usize, usize)> {
     let mut spoiled = Vec::new();
     if log.limit > log.end && dice.roll().is_multiple_of(2) {
         spoiled.push((log.at + log.end, log.limit - log.end));
         spoiled.push((log.at, GROUP_HEADER));
+        let other_slot = if log.word & 1 << 31 == 0 { 96 } else { 64 };
+        spoiled.push((other_slot, 24));
     }
     spoiled
 }
