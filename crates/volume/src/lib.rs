@@ -13,10 +13,14 @@
 pub mod directory;
 pub mod format;
 pub mod frames;
+pub mod histogram;
+pub mod lane;
 pub mod log;
 pub mod memory;
 pub mod qos;
+pub mod recover;
 pub mod request;
+pub mod saved;
 pub mod seal;
 pub mod state;
 pub mod table;

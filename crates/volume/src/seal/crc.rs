@@ -77,8 +77,8 @@ pub fn checksum(seed: u32, block: &[u8; BLOCK]) -> u32 {
 /// Copies a block and gives its checksum. Each byte at `from` is read once.
 ///
 /// # Safety
-/// 4096 bytes at `from` can be read and at `to` be written, at any alignment, and do not
-/// overlap. Others may change them at the same time.
+/// 4096 bytes at `from` can be read and at `to` be written, at any alignment. They are
+/// the same or do not overlap. Others may change them at the same time.
 #[inline]
 pub unsafe fn copy_and_check(seed: u32, from: *const u8, to: *mut u8) -> u32 {
     // SAFETY: by contract, and the best kernel runs here.

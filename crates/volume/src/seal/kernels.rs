@@ -184,7 +184,7 @@ macro_rules! kernels {
             ///
             /// # Safety
             /// `length` bytes at `from` can be read, and at `to` be written for a copy;
-            /// they do not overlap. The processor has the features.
+            /// they are the same or do not overlap. The processor has the features.
             #[target_feature(enable = $features)]
             pub unsafe fn check<const COPY: bool>(
                 register: u32,

@@ -2,7 +2,8 @@
 //! (AES-256-XTS) and gets a checksum (CRC32C of what is stored), in one pass.
 //!
 //! [`crc`] and [`xts`] choose among kernels for the processor at run time; all give the
-//! same bytes. [`keys`] says which key a block is under. Blocks are given as addresses,
+//! same bytes. [`keys`] says which key a block is under, and [`through`] takes blocks
+//! from and to the pieces that a front end's memory is in. Blocks are given as addresses,
 //! since they may be in memory that a guest changes: each byte is read once.
 //!
 //! The kernels of x86-64 are one text (`kernels`), compiled for vectors of one, two and
@@ -15,6 +16,7 @@
 
 pub mod crc;
 pub mod keys;
+pub mod through;
 pub mod xts;
 
 mod kernel;
@@ -32,3 +34,5 @@ mod equality;
 mod speed;
 
 pub use kernel::Kernel;
+pub use keys::{Cipher, KeyRing, VolumeKey, WrappedKey};
+pub use xts::XtsKey;
