@@ -1,0 +1,242 @@
+//! A pool of a lane: the metadata, the log, and what is going on with them.
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::format::superblock::{Copy, Superblock};
+use crate::log::Log;
+use crate::memory::Region;
+use crate::recover::Recovered;
+use crate::request::{MediumFault, Tag};
+use crate::seal::keys::KeyRing;
+use crate::state::State;
+use crate::units::{Nanos, Place, Sequence, VolumeNumber};
+
+use super::checkpoint::Running;
+use super::command::{Command, Pending};
+use super::flush::Commit;
+use super::ops::{Line, Slot};
+use super::port::{MediumIndex, PoolIndex, Port};
+use super::scrub::Scrub;
+use super::tickets::Tickets;
+use super::{Lane, Wait};
+
+pub use crate::state::Usage;
+
+/// Why a pool takes no writes any more. What is not written again is never
+/// acknowledged: after a failed sync nobody knows what of it is on the medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Frozen {
+    /// The medium failed to sync.
+    Sync,
+    /// A group of the log could not be written.
+    Log,
+    /// The superblock could not be written.
+    Superblock,
+}
+
+/// A pool and what is going on with it.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    pub medium: MediumIndex,
+    /// The medium, when it is memory.
+    pub memory: Option<Region>,
+    pub state: State,
+    pub log: Log,
+    pub keys: KeyRing,
+    /// As it was written last.
+    pub superblock: Superblock,
+    /// Which of its copies is the last good one.
+    pub copy: Copy,
+    pub frozen: Option<Frozen>,
+    pub tickets: Tickets,
+    pub commit: Commit,
+    pub running: Option<Running>,
+    /// A checkpoint is wanted whatever the numbers say.
+    pub pressed: bool,
+    /// The superblock says that it is open: the log may be written.
+    pub opened: bool,
+    /// Recovery dropped records that must never be replayed again.
+    pub dropped: bool,
+    /// When a checkpoint failed: not again before.
+    pub not_before: Nanos,
+    /// Since when there are records that are not durable.
+    pub pending_since: Option<Nanos>,
+    /// The last record that was seen by a turn, and when it was new.
+    pub last_change: (Sequence, Nanos),
+    /// The last record that a checkpoint covers.
+    pub covered: Sequence,
+    /// Pages that are being read.
+    pub pages: Vec<(Place, Slot)>,
+    /// Who waits for room in the log, or for places.
+    pub room: Line,
+    /// Who waits for the log to be durable.
+    pub flushes: Line,
+    /// Commands that wait for the log to be durable.
+    pub answers: Vec<Pending>,
+    /// Commands that wait until writes are done.
+    pub commands: VecDeque<(Tag, Command)>,
+    /// Who wants to hear of a checkpoint that holds everything up to a record.
+    pub checkpoint_tags: Vec<(Tag, Sequence)>,
+    /// The last checkpoint failed.
+    pub failing: bool,
+    /// The last record when the pages that differ were counted.
+    pub counted: Sequence,
+    /// A volume whose writes are held back, for a snapshot.
+    pub held: Option<VolumeNumber>,
+    pub scrub: Option<Scrub>,
+    /// Something may be left to reap.
+    pub reaping: bool,
+    /// Reaping waits for this page.
+    pub reap_needs: Option<Place>,
+}
+
+impl Pool {
+    pub fn new(medium: MediumIndex, memory: Option<Region>, recovered: Recovered) -> Self {
+        let Recovered { state, log, keys, superblock, copy, dropped, .. } = recovered;
+        let covered = superblock.log_start.sequence;
+        let last_change = (log.appended(), Nanos(0));
+        Self {
+            medium,
+            memory,
+            state,
+            log,
+            keys,
+            superblock,
+            copy,
+            frozen: None,
+            tickets: Tickets::default(),
+            commit: Commit::Idle,
+            running: None,
+            pressed: false,
+            opened: false,
+            dropped: dropped != 0,
+            not_before: Nanos(0),
+            pending_since: None,
+            last_change,
+            covered,
+            pages: Vec::new(),
+            room: Line::default(),
+            flushes: Line::default(),
+            answers: Vec::new(),
+            commands: VecDeque::new(),
+            checkpoint_tags: Vec::new(),
+            failing: false,
+            counted: Sequence(0),
+            held: None,
+            scrub: None,
+            reaping: true,
+            reap_needs: None,
+        }
+    }
+    /// A read of the medium begins.
+    #[inline]
+    pub fn begin_read(&mut self) -> u8 {
+        let ticket = self.state.begin_read();
+        self.tickets.begin(ticket)
+    }
+    /// Freed places become usable as far as they can. True: some did.
+    pub fn reclaim(&mut self) -> bool {
+        let before = self.state.pending();
+        if before != 0 {
+            self.state.reclaim(self.log.durable(), self.tickets.oldest(), &mut self.log);
+        }
+        self.state.pending() != before
+    }
+    /// What it means for a step that the metadata has an obstacle. None: never.
+    pub fn wait_for(
+        &mut self,
+        obstacle: crate::state::Obstacle,
+    ) -> Result<Wait, crate::request::Fault> {
+        use crate::request::Fault;
+        use crate::state::Obstacle;
+        match obstacle {
+            Obstacle::Need(need) => Ok(Wait::Page(need)),
+            Obstacle::LogFull | Obstacle::FramesFull if self.failing => Err(Fault::Medium),
+            Obstacle::LogFull | Obstacle::FramesFull => {
+                self.pressed |=
+                    self.log.durable() >= self.log.appended() || obstacle == Obstacle::FramesFull;
+                self.unless_frozen(Wait::Room)
+            }
+            Obstacle::Full if self.state.has_pending() => self.unless_frozen(Wait::Room),
+            Obstacle::Full => Err(Fault::NoSpace),
+            Obstacle::Gone => Err(Fault::Closed),
+        }
+    }
+    fn unless_frozen(&self, wait: Wait) -> Result<Wait, crate::request::Fault> {
+        if self.frozen.is_some() { Err(crate::request::Fault::Frozen) } else { Ok(wait) }
+    }
+}
+
+impl Lane {
+    /// Adds a pool that was recovered. From now on its memory and medium are the lane's.
+    pub fn add_pool<P: Port>(
+        &mut self,
+        medium: MediumIndex,
+        recovered: Recovered,
+        now: Nanos,
+        port: &mut P,
+    ) -> PoolIndex {
+        let index = PoolIndex(u16::try_from(self.pools.len()).expect("a lane has few pools"));
+        let memory = port.memory(medium);
+        self.pools.push(Pool::new(medium, memory, recovered));
+        self.pools[usize::from(index.0)].last_change.1 = now;
+        self.open_pool(index, now, port);
+        index
+    }
+    /// How full a pool is.
+    pub fn usage(&self, pool: PoolIndex) -> Option<Usage> {
+        Some(self.pools.get(usize::from(pool.0))?.state.usage())
+    }
+    /// Why a pool takes no writes, if so.
+    pub fn frozen(&self, pool: PoolIndex) -> Option<Frozen> {
+        self.pools.get(usize::from(pool.0))?.frozen
+    }
+    /// The volumes and snapshots of a pool.
+    pub fn directory(&self, pool: PoolIndex) -> Option<&crate::directory::Directory> {
+        Some(self.pools.get(usize::from(pool.0))?.state.directory())
+    }
+    /// The keys that are open in a pool.
+    pub fn keys(&mut self, pool: PoolIndex) -> Option<&mut KeyRing> {
+        Some(&mut self.pools.get_mut(usize::from(pool.0))?.keys)
+    }
+    /// Freezes a pool: everybody who waits for it to be durable hears so, now and later.
+    #[cold]
+    pub(super) fn freeze<P: Port>(
+        &mut self,
+        index: PoolIndex,
+        why: Frozen,
+        now: Nanos,
+        port: &mut P,
+    ) {
+        let pool = self.pool(index);
+        if pool.frozen.is_some() {
+            return;
+        }
+        pool.frozen = Some(why);
+        (pool.commit, pool.held) = (Commit::Idle, None);
+        let answers = std::mem::take(&mut pool.answers);
+        let commands = std::mem::take(&mut pool.commands);
+        let checkpoints = std::mem::take(&mut pool.checkpoint_tags);
+        let answers = answers.iter().map(|pending| pending.tag);
+        let commands = commands.iter().map(|(tag, _)| *tag);
+        for tag in answers.chain(commands).chain(checkpoints.iter().map(|(tag, _)| *tag)) {
+            port.answer(tag, Err(super::command::CommandError::Frozen));
+        }
+        self.tell(super::Event::Frozen { pool: index, why });
+        self.refuse_flushes(index, now, port);
+        let room = &mut self.pools[usize::from(index.0)].room;
+        self.slab.append(&mut self.woken, room);
+        self.slab.append(&mut self.woken, &mut self.blocked);
+    }
+}
+
+/// What went wrong with the medium, for who asked.
+pub(super) fn fault_of(fault: MediumFault) -> crate::request::Fault {
+    match fault {
+        MediumFault::Full => crate::request::Fault::NoSpace,
+        MediumFault::Io(_) | MediumFault::Short => crate::request::Fault::Medium,
+    }
+}
