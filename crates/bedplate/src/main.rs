@@ -3,6 +3,7 @@
 
 mod boot;
 mod demo;
+mod disk;
 mod disk_client;
 mod lab;
 mod root;
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
     // Whoever installed one before us did it in this process, and the same one.
     rustls::crypto::ring::default_provider().install_default().ok();
     log(&root);
+    let root = match host(root) {
+        Ok(exit) => return ExitCode::from(exit.code()),
+        Err(root) => root,
+    };
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -37,7 +42,11 @@ fn main() -> ExitCode {
 /// Logs go to standard error: what `RUST_LOG` asks for, else what `--verbose` does,
 /// else what the role needs: a control plane tells more than a verb.
 fn log(root: &Root) {
-    let serves = matches!(root.choice, Choice::Up(_));
+    let serves = match &root.choice {
+        Choice::Up(_) => true,
+        Choice::Disk(arguments) => arguments.serves(),
+        Choice::Lab(_) | Choice::Verb(_) => false,
+    };
     let usual = match (root.verbose, serves) {
         (0, false) => "error",
         (0, true) => "info",
@@ -55,24 +64,38 @@ fn log(root: &Root) {
         .init();
 }
 
+/// The roles that have threads of their own, and want none of a runtime. Gives back what
+/// is none of them.
+fn host(root: Root) -> Result<Exit, Root> {
+    let json = root.global.output == Output::Json;
+    let directory = root.global.directory();
+    match root.choice {
+        Choice::Disk(arguments) => Ok(ended(disk::run(arguments, &directory, json), &root.global)),
+        choice => Err(Root { choice, ..root }),
+    }
+}
+
 async fn run(root: Root) -> Exit {
     let terminal = Terminal::of_process(root.global.no_color);
     let directory = root.global.directory();
     let json = root.global.output == Output::Json;
-    let ended = match root.choice {
+    let done = match root.choice {
         Choice::Up(arguments) => up::run(arguments, &directory).await,
         Choice::Lab(arguments) => lab::run(arguments, lab::Place { directory, json }).await,
+        Choice::Disk(arguments) => disk::run(arguments, &directory, json),
         Choice::Verb(verb) => {
             return cli::run(Root::command(), root.global, verb, terminal).await;
         }
     };
-    match ended {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            eprint!("{}", told(&error).render(terminal.err_width, terminal.err_paint));
-            Exit::Problem
-        }
-    }
+    ended(done, &root.global)
+}
+
+/// How a role ended, for people.
+fn ended(done: anyhow::Result<()>, global: &cli::Global) -> Exit {
+    let Err(error) = done else { return Exit::Done };
+    let terminal = Terminal::of_process(global.no_color);
+    eprint!("{}", told(&error).render(terminal.err_width, terminal.err_paint));
+    Exit::Problem
 }
 
 /// An error of a role in the one shape that errors have.

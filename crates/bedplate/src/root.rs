@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::{lab, up};
+use crate::{disk, lab, up};
 
 /// The program.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub struct Root {
 pub enum Choice {
     /// Run the control plane
     Up(up::Arguments),
+    /// Volumes on this host: pools, and who is served
+    Disk(disk::Arguments),
     /// Virtual racks and simulated sites
     Lab(lab::Arguments),
     /// What people do.

@@ -89,7 +89,7 @@ impl Keeper {
             }
             // The current engine's words first: what it deposited before it handed
             // over counts before what its successor says.
-            if heard.current {
+            if heard.current || heard.successor {
                 self.hear_current();
             }
             if heard.successor {

@@ -1,6 +1,8 @@
 //! From the segments of an engine's operation to entries of io_uring. Here, since it
 //! hands the kernel addresses and must answer for them.
 
+use std::ptr::NonNull;
+
 use volume::Segment;
 use world::disk::{FileSlot, Ring};
 
@@ -26,6 +28,14 @@ pub fn write(ring: &mut Ring, operation: u64, file: FileSlot, at: u64, from: &[S
 pub unsafe fn register(ring: &mut Ring, memory: Segment) -> bool {
     // SAFETY: as the caller says.
     unsafe { ring.add_memory(memory.address(), memory.len()) }.is_ok()
+}
+
+/// A piece of memory of a guest that is mapped here for as long as its requests are in
+/// flight: queues hold the mappings.
+pub fn lent(address: NonNull<u8>, length: u32) -> Segment {
+    // SAFETY: the caller found it in a guest's memory, which a queue with requests in
+    // flight never lets go of, or made it and never frees it.
+    unsafe { Segment::new(address, length) }
 }
 
 fn piece(segment: &Segment) -> (*mut u8, u32) {

@@ -1,0 +1,292 @@
+//! Queues of virtual machines.
+
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+
+use serde::{Deserialize, Serialize};
+use volume::lane::VolumeHandle;
+use volume::{Nanos, Outcome, Tag};
+
+use super::idle::Idle;
+use super::turn::Armed;
+use super::leaving::SavedGuest;
+use super::{Front, Reactor, mark};
+use crate::guest::GuestMemory;
+use crate::ring::{Position, Queue, SavedQueue};
+use crate::vhost_user::QueueStart;
+
+/// Which queue: of which session, which of its.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct GuestKey {
+    /// A number that the engine gave the session, never used again.
+    pub session: u64,
+    /// Which queue of it.
+    pub queue: u16,
+}
+
+/// A queue and what the lane knows of it.
+pub(super) struct Guest {
+    pub key: GuestKey,
+    pub volume: VolumeHandle,
+    pub queue: Queue,
+    memory: Arc<GuestMemory>,
+    /// Which of all that had this slot: late knocks are for others.
+    turn: u16,
+    idle: Idle,
+    /// Its limits keep it until then.
+    until: u64,
+    /// The ring tells when the guest knocks.
+    polled: bool,
+    /// It was asked to knock.
+    armed: bool,
+    /// Who waits for its end.
+    stopping: Option<Sender<Option<Position>>>,
+}
+
+impl Guest {
+    /// The memory of the guest.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+}
+
+impl Reactor {
+    /// A queue is served from now on.
+    pub fn add_guest(&mut self, key: GuestKey, volume: VolumeHandle, start: QueueStart) {
+        let free = self.guests.iter().position(Option::is_none).unwrap_or(self.guests.len());
+        self.put_guest(free as u16, key, volume, start, None);
+    }
+
+    /// Puts a queue into a slot. `saved` is what a predecessor knew of it.
+    pub(super) fn put_guest(
+        &mut self,
+        slot: u16,
+        key: GuestKey,
+        volume: VolumeHandle,
+        start: QueueStart,
+        saved: Option<&SavedQueue>,
+    ) {
+        let QueueStart { config, memory, record } = start;
+        let held = Arc::clone(&memory);
+        let made = match saved {
+            None => Queue::new(config, memory, record),
+            Some(saved) => Queue::restored(config, memory, record, saved),
+        };
+        let queue = match made {
+            Ok(queue) => queue,
+            Err(broken) => {
+                tracing::warn!(session = key.session, queue = key.queue, %broken, "a queue cannot be served");
+                return;
+            }
+        };
+        while self.guests.len() <= usize::from(slot) {
+            self.guests.push(None);
+        }
+        self.next_command += 1;
+        self.guests[usize::from(slot)] = Some(Guest {
+            key,
+            volume,
+            queue,
+            memory: held,
+            turn: self.next_command as u16,
+            idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
+            until: 0,
+            polled: false,
+            armed: false,
+            stopping: None,
+        });
+        self.wake_guest(slot);
+        // What a predecessor or a crash left to be told is told now.
+        self.touch(Front::Guest(slot));
+    }
+
+    fn guest_slot(&self, key: GuestKey) -> Option<u16> {
+        let is = |guest: &Option<Guest>| guest.as_ref().is_some_and(|guest| guest.key == key);
+        self.guests.iter().position(is).map(|at| at as u16)
+    }
+
+    /// A queue is served no more. `done` hears when nothing of it is in flight.
+    pub fn stop_guest(&mut self, key: GuestKey, done: Sender<Option<Position>>) {
+        let Some(slot) = self.guest_slot(key) else {
+            let _ = done.send(None);
+            return;
+        };
+        self.active.retain(|front| *front != Front::Guest(slot));
+        if let Some(guest) = &mut self.guests[usize::from(slot)] {
+            guest.stopping = Some(done);
+        }
+        self.end_guest(slot);
+    }
+
+    /// The memory of a session has changed.
+    pub fn set_guest_memory(&mut self, session: u64, memory: &Arc<GuestMemory>) {
+        for guest in self.guests.iter_mut().flatten().filter(|guest| guest.key.session == session) {
+            guest.memory = Arc::clone(memory);
+            if let Err(broken) = guest.queue.set_memory(Arc::clone(memory)) {
+                tracing::warn!(session, queue = guest.key.queue, %broken, "a queue lost its memory");
+                guest.queue.complain();
+            }
+        }
+    }
+
+    /// Answers of a queue are told to somebody else.
+    pub fn set_guest_call(&mut self, key: GuestKey, call: Option<std::os::fd::OwnedFd>) {
+        let slot = self.guest_slot(key);
+        if let Some(guest) = slot.and_then(|slot| self.guests[usize::from(slot)].as_mut()) {
+            guest.queue.set_call(call);
+        }
+    }
+
+    /// Queues of a session that are served.
+    pub fn guests_of(&self, session: u64) -> usize {
+        self.guests.iter().flatten().filter(|guest| guest.key.session == session).count()
+    }
+
+    /// Takes requests of a queue. Whether there were any; whether to look again.
+    #[inline]
+    pub(super) fn visit_guest(&mut self, slot: u16, now: u64, quantum: u32) -> (bool, bool) {
+        let alone = self.active.len() == 1;
+        let Self { guests, lane, ring, media, said, scratch, .. } = self;
+        let Some(guest) = &mut guests[usize::from(slot)] else { return (false, false) };
+        if guest.stopping.is_some() {
+            return (false, false);
+        }
+        if guest.until > now {
+            return (false, true);
+        }
+        guest.until = 0;
+        let mut driver = super::Driver { ring, media, said };
+        let mut count = 0;
+        while count < quantum {
+            if let Err(when) = lane.ready(guest.volume, Nanos(now)) {
+                // After the next completion, whoever is awake is looked at anyhow.
+                guest.until = if when.0 == u64::MAX { 0 } else { when.0 };
+                break;
+            }
+            match guest.queue.fetch(scratch) {
+                None => break,
+                Some(Ok(fetched)) => {
+                    let tag = Tag(mark::GUEST | u64::from(slot) << 16 | u64::from(fetched.head));
+                    lane.submit(guest.volume, tag, &fetched.request, Nanos(now), &mut driver);
+                    count += 1;
+                }
+                Some(Err(broken)) => {
+                    let GuestKey { session, queue } = guest.key;
+                    tracing::warn!(session, queue, %broken, "a queue is served no more");
+                    guest.queue.complain();
+                    self.pass_on();
+                    return (count > 0, false);
+                }
+            }
+        }
+        let answers = guest.queue.has_answers();
+        if count > 0 {
+            guest.idle.worked(now);
+            self.pass_on();
+        } else if answers {
+            self.touch(Front::Guest(slot));
+        } else if !alone && guest.idle.is_over(now) && guest.until == 0 {
+            // Others keep the lane awake: this one knocks when it has something.
+            return (false, matches!(self.arm_guest(slot), Armed::Busy));
+        }
+        (count > 0, true)
+    }
+
+    /// The lane answers.
+    #[inline]
+    pub(super) fn guest_replied(&mut self, slot: u16, head: u16, outcome: Outcome) {
+        let guest = self.guests[usize::from(slot)].as_mut();
+        guest.expect("a queue with requests in flight stays").queue.finish(head, outcome);
+        self.touch(Front::Guest(slot));
+    }
+
+    /// Makes its answers visible, and tells the guest once.
+    #[inline]
+    pub(super) fn publish_guest(&mut self, slot: u16) {
+        let Some(guest) = &mut self.guests[usize::from(slot)] else { return };
+        if guest.queue.publish() {
+            guest.queue.notify();
+        }
+        if guest.stopping.is_some() {
+            self.end_guest(slot);
+        }
+    }
+
+    /// Lets go of a queue that somebody waits for, when nothing of it is in flight.
+    fn end_guest(&mut self, slot: u16) {
+        let at = usize::from(slot);
+        if self.guests[at].as_ref().is_none_or(|guest| guest.queue.in_flight() > 0) {
+            return;
+        }
+        let Some(guest) = self.guests[at].take() else { return };
+        if guest.polled {
+            self.ring.cancel_poll(poll_number(slot, guest.turn));
+            // It must be over before the descriptor's number is somebody else's.
+            let _ = self.ring.submit();
+        }
+        let position = guest.queue.close();
+        if let Some(done) = guest.stopping {
+            let _ = done.send(Some(position));
+        }
+    }
+
+    /// The guest knocks.
+    pub(super) fn guest_knocked(&mut self, slot: u16, turn: u16, more: bool) {
+        let Some(Some(guest)) = self.guests.get_mut(usize::from(slot)) else { return };
+        if guest.turn != turn {
+            return;
+        }
+        guest.polled = more;
+        if guest.stopping.is_none() && guest.queue.broken().is_none() {
+            self.wake_guest(slot);
+        }
+    }
+
+    fn wake_guest(&mut self, slot: u16) {
+        if let Some(guest) = &mut self.guests[usize::from(slot)] {
+            guest.armed = false;
+            guest.queue.disarm();
+        }
+        self.wake(Front::Guest(slot));
+    }
+
+    /// The lane wants to sleep, or at least not to look at this one.
+    pub(super) fn arm_guest(&mut self, slot: u16) -> Armed {
+        let Some(guest) = &mut self.guests[usize::from(slot)] else { return Armed::Knocks };
+        if guest.stopping.is_some() || guest.queue.broken().is_some() {
+            return Armed::Knocks;
+        }
+        if guest.until != 0 {
+            return Armed::Waits(guest.until);
+        }
+        let Some(kick) = guest.queue.kick() else {
+            // Nobody can knock: it is looked at now and then.
+            return Armed::Waits(guest.idle.last() + super::idle::LONGEST);
+        };
+        if !guest.polled {
+            guest.polled = true;
+            self.ring.poll(poll_number(slot, guest.turn), kick);
+        }
+        if guest.queue.arm() {
+            guest.queue.disarm();
+            guest.idle.worked(world::clock::monotonic_nanos());
+            return Armed::Busy;
+        }
+        guest.armed = true;
+        Armed::Knocks
+    }
+
+    /// Stops looking at all queues and saves them, for a successor. Everything they
+    /// answered must have been published.
+    pub(super) fn save_guests(&self) -> Vec<SavedGuest> {
+        let each = |(slot, guest): (u16, &Option<Guest>)| {
+            let guest = guest.as_ref()?;
+            Some(SavedGuest { slot, key: guest.key, queue: guest.queue.saved() })
+        };
+        (0..).zip(&self.guests).filter_map(each).collect()
+    }
+}
+
+fn poll_number(slot: u16, turn: u16) -> u64 {
+    mark::POLL | mark::GUEST | u64::from(turn) << 16 | u64::from(slot)
+}

@@ -1,0 +1,282 @@
+//! NBD clients of a lane: each a socket that does not block, and the connection on it.
+
+use serde::{Deserialize, Serialize};
+use volume::lane::VolumeHandle;
+use volume::{Nanos, Outcome, Region, Tag};
+
+use super::idle::Idle;
+use super::turn::Armed;
+use super::leaving::SavedSocket;
+use super::{Front, Reactor, mark};
+use crate::nbd::{Ask, Connection, Received, Sent, Ticket, Transport};
+
+/// How long a client that does not read is left alone before it is tried again,
+/// nanoseconds.
+const PATIENCE: u64 = 200_000;
+
+/// Which client: a number that the engine gave it, never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SocketKey(pub u64);
+
+/// A client.
+pub(super) struct Socket {
+    pub key: SocketKey,
+    pub volume: VolumeHandle,
+    pub connection: Connection,
+    pub transport: Transport,
+    /// Which of all that had this slot: late knocks are for others.
+    pub turn: u16,
+    idle: Idle,
+    /// Its limits, or a client that does not read, keep it until then.
+    until: u64,
+    /// The ring tells when the socket is readable.
+    polled: bool,
+    /// The socket had something when it was last asked, or was not asked yet.
+    readable: bool,
+    /// It is of no use any more; it goes when nothing is in flight.
+    dead: bool,
+    /// Called with the key when it is gone.
+    gone: Box<dyn FnOnce(SocketKey) + Send>,
+}
+
+/// A client for a lane.
+pub struct NewSocket {
+    /// Its number.
+    pub key: SocketKey,
+    /// What it is served.
+    pub volume: VolumeHandle,
+    /// Its state.
+    pub connection: Connection,
+    /// Its socket.
+    pub transport: Transport,
+    /// Called when it is gone.
+    pub gone: Box<dyn FnOnce(SocketKey) + Send>,
+}
+
+/// What stays of a client whose state went to a successor.
+pub(super) struct LeftSocket {
+    pub slot: u16,
+    pub key: SocketKey,
+    pub volume: VolumeHandle,
+    pub transport: Transport,
+    pub gone: Box<dyn FnOnce(SocketKey) + Send>,
+    pub memory: Region,
+}
+
+impl Reactor {
+    /// A client is served from now on.
+    pub fn add_socket(&mut self, new: NewSocket) {
+        let free = self.sockets.iter().position(Option::is_none).unwrap_or(self.sockets.len());
+        self.put_socket(free as u16, new);
+    }
+
+    /// Puts a client into a slot.
+    pub(super) fn put_socket(&mut self, slot: u16, new: NewSocket) {
+        while self.sockets.len() <= usize::from(slot) {
+            self.sockets.push(None);
+        }
+        self.next_command += 1;
+        let NewSocket { key, volume, connection, transport, gone } = new;
+        self.sockets[usize::from(slot)] = Some(Socket {
+            key,
+            volume,
+            connection,
+            transport,
+            turn: self.next_command as u16,
+            idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
+            until: 0,
+            polled: false,
+            readable: true,
+            dead: false,
+            gone,
+        });
+        self.wake(Front::Socket(slot));
+    }
+
+    /// Every client of a volume, or of all volumes, is hung up at a request's boundary.
+    pub fn retire_sockets(&mut self, volume: Option<VolumeHandle>) {
+        for slot in 0..self.sockets.len() {
+            let Some(socket) = &mut self.sockets[slot] else { continue };
+            if volume.is_none_or(|volume| socket.volume == volume) {
+                socket.connection.retire();
+                self.touch(Front::Socket(slot as u16));
+            }
+        }
+    }
+
+    /// Clients that cannot go to another process: each is hung up on as soon as nothing of
+    /// it is in flight. How many are left.
+    pub fn retire_fixed_sockets(&mut self) -> usize {
+        let mut left = 0;
+        for slot in 0..self.sockets.len() {
+            let Some(socket) = &mut self.sockets[slot] else { continue };
+            if !socket.transport.can_move() {
+                socket.connection.retire();
+                self.touch(Front::Socket(slot as u16));
+                left += 1;
+            }
+        }
+        left
+    }
+
+    /// Takes the clients apart for a successor. What stays is for [`Reactor::come_back`].
+    pub(super) fn save_sockets(&mut self) -> (Vec<SavedSocket>, Vec<LeftSocket>) {
+        let (mut saved, mut left) = (Vec::new(), Vec::new());
+        for (slot, place) in (0..).zip(&mut self.sockets) {
+            let Some(socket) = place.take() else { continue };
+            let (connection, memory) = socket.connection.save();
+            saved.push(SavedSocket { slot, key: socket.key, connection });
+            let Socket { key, volume, transport, gone, .. } = socket;
+            left.push(LeftSocket { slot, key, volume, transport, gone, memory });
+        }
+        (saved, left)
+    }
+
+    /// How many clients a volume has.
+    pub fn sockets_of(&self, volume: VolumeHandle) -> usize {
+        self.sockets.iter().flatten().filter(|socket| socket.volume == volume).count()
+    }
+
+    /// Takes requests of a client. Whether there were any; whether to look again.
+    pub(super) fn visit_socket(&mut self, slot: u16, now: u64, quantum: u32) -> (bool, bool) {
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (false, false) };
+        if socket.dead {
+            return (false, false);
+        }
+        if socket.until > now {
+            return (false, true);
+        }
+        socket.until = 0;
+        let mut worked = false;
+        if socket.readable {
+            match socket.transport.receive(&mut socket.connection) {
+                Ok(Received::Bytes(_)) => worked = true,
+                Ok(Received::Nothing) => socket.readable = false,
+                Ok(Received::Full) => {}
+                Ok(Received::Ended) | Err(_) => return self.bury_socket(slot),
+            }
+        }
+        let taken = self.take_requests(slot, now, quantum);
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (worked, false) };
+        match taken {
+            None => return self.bury_socket(slot),
+            Some(0) if !worked && socket.connection.has_output() => {
+                self.touch(Front::Socket(slot));
+            }
+            Some(count) => worked |= count > 0,
+        }
+        if let Some(socket) = &mut self.sockets[usize::from(slot)]
+            && worked
+        {
+            socket.idle.worked(now);
+            self.touch(Front::Socket(slot));
+        }
+        (worked, true)
+    }
+
+    /// Hands requests to the lane. `None`: the client talks nonsense.
+    fn take_requests(&mut self, slot: u16, now: u64, quantum: u32) -> Option<u32> {
+        let mut count = 0;
+        while count < quantum {
+            let socket = self.sockets[usize::from(slot)].as_mut()?;
+            if let Err(when) = self.lane.ready(socket.volume, Nanos(now)) {
+                // After the next completion, whoever is awake is looked at anyhow.
+                socket.until = if when.0 == u64::MAX { 0 } else { when.0 };
+                break;
+            }
+            let wanted = match socket.connection.next() {
+                None => break,
+                Some(Err(_)) => return None,
+                Some(Ok(wanted)) => wanted,
+            };
+            count += 1;
+            let Some(request) = wanted.request() else {
+                socket.connection.replied(wanted.ticket, Ok(()));
+                continue;
+            };
+            debug_assert!(wanted.ask != Ask::Status, "a status is no request");
+            let tag = Tag(mark::SOCKET | u64::from(slot) << 16 | u64::from(wanted.ticket.0));
+            let volume = socket.volume;
+            self.drive(|lane, driver| lane.submit(volume, tag, &request, Nanos(now), driver));
+            self.pass_on();
+        }
+        Some(count)
+    }
+
+    /// The lane answers.
+    #[inline]
+    pub(super) fn socket_replied(&mut self, slot: u16, ticket: u16, outcome: Outcome) {
+        let socket = self.sockets[usize::from(slot)].as_mut();
+        let socket = socket.expect("a client with requests in flight stays");
+        socket.connection.replied(Ticket(ticket), outcome);
+        self.touch(Front::Socket(slot));
+        self.wake(Front::Socket(slot));
+    }
+
+    /// Sends what there is. A client that has ended goes.
+    pub(super) fn publish_socket(&mut self, slot: u16, now: u64) {
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return };
+        if !socket.dead {
+            match socket.transport.send(&mut socket.connection) {
+                Ok(Sent::All) => {}
+                Ok(Sent::Some) => socket.until = now + PATIENCE,
+                Err(_) => socket.dead = true,
+            }
+        }
+        if socket.dead || socket.connection.finished() {
+            self.bury_socket(slot);
+        }
+    }
+
+    /// Lets go of a client as soon as nothing of it is in flight.
+    fn bury_socket(&mut self, slot: u16) -> (bool, bool) {
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (true, false) };
+        socket.dead = true;
+        if socket.connection.is_idle()
+            && let Some(socket) = self.sockets[usize::from(slot)].take()
+        {
+            if socket.polled {
+                self.ring.cancel_poll(poll_number(slot, socket.turn));
+            }
+            // The poll must be over before the descriptor's number is somebody else's.
+            let _ = self.ring.submit();
+            drop(socket.transport);
+            (socket.gone)(socket.key);
+        }
+        (true, false)
+    }
+
+    /// The ring says that a socket is readable.
+    pub(super) fn socket_knocked(&mut self, slot: u16, turn: u16, more: bool) {
+        let Some(Some(socket)) = self.sockets.get_mut(usize::from(slot)) else { return };
+        if socket.turn != turn {
+            return;
+        }
+        socket.readable = true;
+        socket.polled = more;
+        self.wake(Front::Socket(slot));
+    }
+
+    /// The lane wants to sleep.
+    pub(super) fn arm_socket(&mut self, slot: u16) -> Armed {
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Armed::Knocks };
+        if socket.dead {
+            return Armed::Knocks;
+        }
+        if socket.until != 0 {
+            return Armed::Waits(socket.until);
+        }
+        if socket.readable {
+            return Armed::Busy;
+        }
+        if !socket.polled {
+            socket.polled = true;
+            self.ring.poll(poll_number(slot, socket.turn), socket.transport.socket());
+        }
+        Armed::Knocks
+    }
+}
+
+fn poll_number(slot: u16, turn: u16) -> u64 {
+    mark::POLL | mark::SOCKET | u64::from(turn) << 16 | u64::from(slot)
+}

@@ -1,0 +1,118 @@
+//! A lane takes over from a predecessor, in one piece of work before its first turn.
+
+use std::collections::HashMap;
+use std::ptr::NonNull;
+
+use volume::lane::{Lane, Settings, VolumeHandle};
+use volume::recover::Regions;
+use volume::saved::RestoreError;
+use volume::seal::keys::KeyRing;
+use volume::{Nanos, Region, Segment, Tag};
+use world::clock::monotonic_nanos;
+use world::disk::Medium;
+
+use super::leaving::SavedLane;
+use super::sockets::NewSocket;
+use super::{GuestKey, Reactor, SocketKey, mark};
+use crate::guest::{GuestMemory, Hint};
+use crate::nbd::Connection;
+use crate::shared::completions::Completions;
+use crate::vhost_user::QueueStart;
+
+/// Everything of a lane that was made ready before its state came.
+pub struct Inheritance {
+    /// Memory for data on its way.
+    pub buffers: Region,
+    /// The memory and keys of each pool, in their order.
+    pub pools: Vec<(Regions, KeyRing)>,
+    /// Queues of guests, with the memory that their sessions have mapped.
+    pub guests: Vec<(GuestKey, VolumeHandle, QueueStart)>,
+    /// What makes a client of a connection.
+    pub sockets: HashMap<u64, Box<dyn FnOnce(Connection) -> NewSocket + Send>>,
+    /// The memory of each client.
+    pub memory: HashMap<u64, Region>,
+    /// What the predecessor forwards.
+    pub forwarded: Completions,
+}
+
+impl Reactor {
+    /// A file or device, where a predecessor had it.
+    pub fn inherit_file(&mut self, at: u16, medium: Medium) -> Result<(), world::disk::RingError> {
+        self.media.put_file(at, medium, &mut self.ring)
+    }
+    /// Memory, where a predecessor had it.
+    pub fn inherit_memory(&mut self, at: u16, region: Region) {
+        self.media.put_memory(at, region);
+    }
+
+    /// Goes on where a predecessor stopped. After an error nothing has been touched that
+    /// both can see, and the predecessor goes on.
+    pub fn take(&mut self, saved: SavedLane, inheritance: Inheritance) -> Result<(), String> {
+        let Inheritance { buffers, pools, guests, mut sockets, mut memory, forwarded } = inheritance;
+        let mut connections = Vec::new();
+        for socket in saved.sockets {
+            let region = memory.remove(&socket.key.0).ok_or("a client came without its memory")?;
+            let connection = Connection::restore(socket.connection, region).map_err(|error| error.to_string())?;
+            connections.push((socket.slot, socket.key, connection));
+        }
+        let maps = &guests;
+        let slots: HashMap<u16, &GuestMemory> = saved
+            .guests
+            .iter()
+            .filter_map(|guest| {
+                let (.., start) = maps.iter().find(|(key, ..)| *key == guest.key)?;
+                Some((guest.slot, &*start.memory))
+            })
+            .collect();
+        let asked: HashMap<u64, Vec<(u64, u32)>> = saved.memory.into_iter().collect();
+        let mut segments = |tag: Tag| find(tag, &asked, &slots, &connections);
+        let now = Nanos(monotonic_nanos());
+        let lane = self.drive(|_, driver| {
+            Lane::restore(Settings::default(), saved.lane, buffers, pools, &mut segments, now, driver)
+        });
+        self.lane = lane.map_err(|error: RestoreError| error.to_string())?;
+        self.next_command = self.next_command.max(saved.next_command);
+        self.forwarded = Some(forwarded);
+        let mut guests = guests;
+        for saved in saved.guests {
+            let at = guests.iter().position(|(key, ..)| *key == saved.key);
+            let (key, handle, start) = guests.swap_remove(at.ok_or("a queue came without its session")?);
+            self.put_guest(saved.slot, key, handle, start, Some(&saved.queue));
+        }
+        for (slot, SocketKey(key), connection) in connections {
+            if let Some(make) = sockets.remove(&key) {
+                self.put_socket(slot, make(connection));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The memory of a request in flight, mapped here.
+fn find(
+    tag: Tag,
+    asked: &HashMap<u64, Vec<(u64, u32)>>,
+    guests: &HashMap<u16, &GuestMemory>,
+    connections: &[(u16, SocketKey, Connection)],
+) -> Vec<Segment> {
+    let slot = (tag.0 >> 16) as u16;
+    if tag.0 & mark::MASK == mark::SOCKET {
+        let connection = connections.iter().find(|(at, ..)| *at == slot);
+        let wanted = connection.and_then(|(.., connection)| {
+            connection.in_flight().find(|wanted| u64::from(wanted.ticket.0) == tag.0 & 0xffff)
+        });
+        return wanted.map(|wanted| wanted.segments().to_vec()).unwrap_or_default();
+    }
+    let list = asked.get(&tag.0).map_or(&[][..], Vec::as_slice);
+    let mut hint = Hint::default();
+    let each = |(address, length): &(u64, u32)| {
+        let found = guests.get(&slot).and_then(|memory| memory.at(*address, u64::from(*length), &mut hint));
+        crate::shared::submit::lent(found.unwrap_or_else(|| nowhere(*length)), *length)
+    };
+    list.iter().map(each).collect()
+}
+
+/// Memory that nobody looks at, for a request of a guest that took its memory away.
+fn nowhere(length: u32) -> NonNull<u8> {
+    NonNull::new(Region::leaked(length as usize).address(0, length as usize)).expect("not at 0")
+}
