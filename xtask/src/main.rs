@@ -1,7 +1,9 @@
 //! Every chore of this repository that is not `cargo build`: `cargo xtask help`
 //! lists them. Each says what it does while it does it.
 
+mod bench_disk;
 mod demo;
+mod disk_service;
 mod packages;
 mod run;
 mod test;
@@ -23,6 +25,11 @@ cargo xtask COMMAND
   lint                      cargo fmt --check, clippy, deny, and tidy
   sim machines [--seeds N] [--machines N] [--seed N]
                             the control plane and its machines in simulated time
+  sim disk [--seeds N] [--states N] [--seed N] [--sequence N]
+                            the engine of the volumes on a model disk, crashed at
+                            every moment
+  bench disk [--seconds N] [--rounds N] [--rows LIST]
+                            the disk service beside its peers, on this machine
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
   agent                     build the static agent of the boot image
@@ -40,6 +47,9 @@ fn main() -> Result<()> {
         Some("tidy") => tidy::tidy(),
         Some("lint") => test::lint(),
         Some("sim") => run::program("lab", "sim", rest),
+        Some("bench") if rest.first().is_some_and(|what| what == "disk") => {
+            bench_disk::run(&rest[1..])
+        }
         Some("torture") if rest.first().is_some_and(|what| what == "record") => {
             torture_record::run(&rest[1..])
         }

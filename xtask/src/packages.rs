@@ -37,6 +37,20 @@ pub const RACK: &[&str] = &[
 pub const TEST: &[&str] =
     &["tpm2-tools", "postgresql", "python3-venv", "gdisk", "ipmitool", "curl", "jq"];
 
+/// For volumes: the peers and the clients that did not come from us. The daemon
+/// qemu-storage-daemon is in qemu-utils or qemu-system-x86, by version.
+pub const DISK: &[&str] = &[
+    "qemu-system-x86",
+    "qemu-utils",
+    "nbdkit",
+    "libnbd-bin",
+    "fio",
+    "e2fsprogs",
+    "busybox-static",
+    "cpio",
+    "util-linux",
+];
+
 /// Installs those that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> =
