@@ -164,7 +164,7 @@ fn nested_limits_hold_at_each_height() {
     let end = bench.now.plus(4 * SECOND);
     while bench.now < end {
         members.into_iter().for_each(|member| shares.wake(member));
-        while let Some(next) = shares.next() {
+        while let Some(next) = shares.next_up() {
             let at = members.iter().position(|member| *member == next).expect("a member");
             if bench.gate.ready(volumes[at], bench.now).is_err() {
                 shares.rest(next);

@@ -2,6 +2,10 @@
 //!
 //! One may go when nobody on the way up owes anything. What is let through is charged to
 //! all of them, even if it is more than they have: the debt is waited for next time.
+//!
+//! Meters are not moved for each request. When they are, they tell how much more may go
+//! before anybody has to wait, whatever the time; until that is used up, or for a
+//! millisecond, a charge is two additions.
 
 use model::volume::Limits;
 use serde::{Deserialize, Serialize};
@@ -18,6 +22,10 @@ pub struct Node(u32);
 /// No node.
 const NONE: u32 = u32::MAX;
 
+/// For so long, in nanoseconds, charges may be put off. It adds to what one may be late
+/// by, at most.
+const PUT_OFF: u64 = 1_000_000;
+
 /// The limits of one core, and who is under whom.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -29,11 +37,19 @@ pub struct Gate {
     now: u64,
 }
 
-/// A node. The first four are what asking and charging look at.
+/// A node. What is looked at for each request stands first.
 #[derive(Debug)]
 struct Entry {
     /// When all meters are clear.
     clear_at: u64,
+    /// Until when charges may be put off.
+    settle_at: u64,
+    /// What was charged and is put off.
+    ops: u64,
+    bytes: u64,
+    /// How much may be put off: then still nobody has to wait.
+    most_ops: u64,
+    most_bytes: u64,
     /// The next limited node above.
     above: u32,
     count: u32,
@@ -117,15 +133,13 @@ impl Gate {
         let mut at = self.paths[node.0 as usize];
         while at != NONE {
             let entry = &mut self.entries[at as usize];
-            let mut clear_at = 0;
-            for meter in entry.meters.iter_mut().take(entry.count as usize) {
-                let units = match meter.unit {
-                    Unit::Ops => u64::from(ops),
-                    Unit::Bytes => bytes,
-                };
-                clear_at = meter.charge(units, self.now).max(clear_at);
+            let sums = (entry.ops + u64::from(ops), entry.bytes.saturating_add(bytes));
+            let few = sums.0 <= entry.most_ops && sums.1 <= entry.most_bytes;
+            if few && self.now < entry.settle_at {
+                (entry.ops, entry.bytes) = sums;
+            } else {
+                entry.settle(u64::from(ops), bytes, self.now);
             }
-            entry.clear_at = clear_at;
             at = entry.above;
         }
     }
@@ -136,7 +150,7 @@ impl Gate {
             entry.used.then(|| SavedNode {
                 parent: (entry.parent != NONE).then_some(Node(entry.parent)),
                 limits: entry.limits,
-                clear_at: entry.meters().iter().map(|meter| Nanos(meter.clear_at())).collect(),
+                clear_at: entry.settled().iter().map(|meter| Nanos(meter.clear_at())).collect(),
             })
         };
         Saved { now: Nanos(self.now), nodes: self.entries.iter().map(save).collect() }
@@ -191,6 +205,11 @@ impl Entry {
     fn unused() -> Self {
         Self {
             clear_at: 0,
+            settle_at: 0,
+            ops: 0,
+            bytes: 0,
+            most_ops: 0,
+            most_bytes: 0,
             above: NONE,
             count: 0,
             meters: [Meter::new(Unit::Ops, 1, 0, 0); 4],
@@ -222,6 +241,37 @@ impl Entry {
         &self.meters[..self.count as usize]
     }
 
+    /// The meters as they are when all that was put off is charged, at the time from
+    /// which on it was.
+    fn settled(&self) -> Vec<Meter> {
+        let began = self.settle_at.saturating_sub(PUT_OFF);
+        let mut meters = self.meters().to_vec();
+        for meter in &mut meters {
+            meter.charge(meter.unit.of(self.ops, self.bytes), began);
+        }
+        meters
+    }
+
+    /// Charges what was put off and what comes now, and finds how much may be put off.
+    fn settle(&mut self, ops: u64, bytes: u64, now: u64) {
+        let began = self.settle_at.saturating_sub(PUT_OFF);
+        (self.clear_at, self.most_ops, self.most_bytes) = (0, u64::MAX, u64::MAX);
+        for meter in self.meters.iter_mut().take(self.count as usize) {
+            let put_off = meter.unit.of(self.ops, self.bytes);
+            if put_off > 0 {
+                meter.charge(put_off, began);
+            }
+            let clear_at = meter.charge(meter.unit.of(ops, bytes), now);
+            self.clear_at = self.clear_at.max(clear_at);
+            let most = match meter.unit {
+                Unit::Ops => &mut self.most_ops,
+                Unit::Bytes => &mut self.most_bytes,
+            };
+            *most = meter.room(now).min(*most);
+        }
+        (self.ops, self.bytes, self.settle_at) = (0, 0, now.saturating_add(PUT_OFF));
+    }
+
     /// Which of the four a meter is: by unit, and whether it holds bursts down.
     fn plan(limits: &Limits, now: u64) -> [Option<Meter>; 4] {
         let seconds = u128::from(limits.saved_seconds());
@@ -243,9 +293,10 @@ impl Entry {
             return;
         }
         let before = Self::plan(&self.limits, now);
-        let mut old = self.meters().to_vec().into_iter();
+        let mut old = self.settled().into_iter();
         let planned = Self::plan(&limits, now);
-        (self.count, self.limits, self.clear_at) = (0, limits, 0);
+        let (parent, above) = (self.parent, self.above);
+        *self = Self { parent, above, limits, used: true, ..Self::unused() };
         for (had, planned) in before.iter().zip(planned) {
             let previous = had.and_then(|_| old.next());
             let Some(mut meter) = planned else { continue };
@@ -396,6 +447,28 @@ mod tests {
         let later = Nanos(9 * SECOND + 1);
         assert_eq!(again.ready(volume, later), gate.ready(volume, later));
         assert_eq!(again.add(None, Limits::NONE, later), gone);
+    }
+
+    #[test]
+    fn what_was_put_off_is_saved_and_charged_too() {
+        let mut gate = Gate::new();
+        let volume = gate.add(None, iops(1000), Nanos(0));
+        let now = Nanos(SECOND);
+        for charged in 1..=5 {
+            gate.ready(volume, now).expect("what four milliseconds allow, and one more");
+            gate.charge(volume, 1, 0);
+            let saved = gate.save().nodes[0].clone().expect("a node");
+            assert_eq!(saved.clear_at, [Nanos(SECOND - 4_000_000 + charged * 1_000_000)]);
+        }
+        assert_eq!(gate.ready(volume, now), Err(now.plus(1_000_000)));
+        // A change does not forget it either.
+        let mut gate = Gate::new();
+        let volume = gate.add(None, iops(1000), Nanos(0));
+        gate.ready(volume, now).expect("nothing is owed");
+        (0..3).for_each(|_| gate.charge(volume, 1, 0));
+        gate.set(volume, iops(500), now);
+        let saved = gate.save().nodes[0].clone().expect("a node");
+        assert_eq!(saved.clear_at, [Nanos(SECOND - 2_000_000)]);
     }
 
     #[test]

@@ -23,6 +23,17 @@ pub(super) enum Unit {
     Bytes,
 }
 
+impl Unit {
+    /// Which of the two it counts.
+    #[inline]
+    pub fn of(self, ops: u64, bytes: u64) -> u64 {
+        match self {
+            Unit::Ops => ops,
+            Unit::Bytes => bytes,
+        }
+    }
+}
+
 /// A rate and how much of it was used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Meter {
@@ -59,6 +70,14 @@ impl Meter {
     pub fn clear_at(&self) -> u64 {
         let whole = (self.paid + ((1 << FRACTION) - 1)) >> FRACTION;
         u64::try_from(whole).unwrap_or(u64::MAX)
+    }
+
+    /// How much more may be charged so that it is still clear at `now`, or later; at most
+    /// what four seconds allow.
+    #[inline]
+    pub fn room(&self, now: u64) -> u64 {
+        let now = u128::from(now) << FRACTION;
+        u64::try_from(now.saturating_sub(self.paid)).unwrap_or(u64::MAX) / self.price
     }
 
     /// Takes over from a meter of another rate. What is owed stays owed, in units, but
@@ -108,6 +127,19 @@ mod tests {
         assert_eq!(meter.charge(1, SECOND), SECOND - LATENESS + 1_000_000);
         let mut meter = Meter::new(Unit::Ops, 1000, 2000, 0);
         assert_eq!(meter.charge(1, 10 * SECOND), 8 * SECOND - LATENESS + 1_000_000);
+    }
+
+    #[test]
+    fn there_is_room_for_what_leaves_it_clear() {
+        let now = 10 * SECOND;
+        for rate in [3, 999, 500_000, 123_456_789] {
+            let mut meter = Meter::new(Unit::Ops, rate, 7, 0);
+            meter.charge(1, now);
+            let room = meter.room(now);
+            let mut more = meter;
+            assert!(meter.charge(room, now) <= now || room == 0);
+            assert!(more.charge(room + 1, now) > now, "{rate}");
+        }
     }
 
     #[test]

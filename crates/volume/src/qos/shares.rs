@@ -93,7 +93,7 @@ impl Shares {
     /// Whose turn it is, if anybody has something to do. Then either [`Shares::spent`]
     /// says what it did, or [`Shares::rest`] that it has nothing to do or may not.
     #[inline]
-    pub fn next(&mut self) -> Option<Member> {
+    pub fn next_up(&mut self) -> Option<Member> {
         match self.turn {
             Some((member, began)) if self.members[member as usize].used < began + ROUND => {
                 Some(Member(member))
@@ -143,7 +143,7 @@ mod tests {
         let mut got = vec![0; costs.len()];
         costs.iter().for_each(|(member, _)| shares.wake(*member));
         for _ in 0..rounds {
-            let next = shares.next().expect("somebody has something to do");
+            let next = shares.next_up().expect("somebody has something to do");
             let at = costs.iter().position(|(member, _)| *member == next).expect("a member");
             shares.spent(next, costs[at].1);
             got[at] += u64::from(costs[at].1);
@@ -168,7 +168,7 @@ mod tests {
         for requests in 20..100 {
             divide(&mut shares, &busy, requests);
             shares.wake(victim);
-            assert_eq!(shares.next(), Some(victim));
+            assert_eq!(shares.next_up(), Some(victim));
             shares.spent(victim, 2);
             shares.rest(victim);
         }
@@ -182,7 +182,7 @@ mod tests {
         for _ in 0..10_000 {
             shares.wake(steady);
             shares.wake(restless);
-            let next = shares.next().expect("two have something to do");
+            let next = shares.next_up().expect("two have something to do");
             shares.spent(next, 2);
             got[usize::from(next == restless)] += 2;
             shares.rest(restless);
@@ -194,15 +194,15 @@ mod tests {
     fn who_rests_or_left_is_not_asked() {
         let mut shares = Shares::new();
         let (one, two) = (shares.join(), shares.join());
-        assert_eq!(shares.next(), None);
+        assert_eq!(shares.next_up(), None);
         shares.wake(one);
         shares.wake(two);
         shares.leave(one);
-        assert_eq!(shares.next(), Some(two));
+        assert_eq!(shares.next_up(), Some(two));
         shares.rest(two);
-        assert_eq!(shares.next(), None);
+        assert_eq!(shares.next_up(), None);
         assert_eq!(shares.join(), one);
-        assert_eq!(shares.next(), None);
+        assert_eq!(shares.next_up(), None);
     }
 
     #[test]
