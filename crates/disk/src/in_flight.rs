@@ -237,7 +237,10 @@ mod tests {
         let record = InFlight::of(&map(), 1);
         assert!(record.is_active(8, true) && !record.is_active(8, false));
         let found = record.found(8);
-        assert_eq!(found.iter().map(|f| (f.head, f.finished)).collect::<Vec<_>>(), [(1, true), (3, false)]);
+        assert_eq!(
+            found.iter().map(|f| (f.head, f.finished)).collect::<Vec<_>>(),
+            [(1, true), (3, false)]
+        );
         assert_eq!(record.kept(found[1].slots).collect::<Vec<_>>(), [(5, [1, 2]), (0, [3, 4])]);
         assert_eq!(record.noted(), Some((0, 1)));
         record.visible(&[1], 1);

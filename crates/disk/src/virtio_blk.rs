@@ -93,11 +93,10 @@ pub struct Header {
 pub const HEADER: usize = 16;
 
 impl Header {
-    /// From what the guest wrote.
+    /// From the two words that the guest wrote.
     #[inline]
-    pub fn decode(bytes: [u8; HEADER]) -> Self {
-        let whole = u128::from_le_bytes(bytes);
-        Self { kind: whole as u32, sector: (whole >> 64) as u64 }
+    pub fn decode((low, high): (u64, u64)) -> Self {
+        Self { kind: low as u32, sector: high }
     }
     /// As a guest writes it.
     pub fn encode(self) -> [u8; HEADER] {
@@ -120,10 +119,9 @@ pub struct Range {
 pub const RANGE: usize = 16;
 
 impl Range {
-    /// From what the guest wrote.
-    pub fn decode(bytes: [u8; RANGE]) -> Self {
-        let whole = u128::from_le_bytes(bytes);
-        Self { sector: whole as u64, sectors: (whole >> 64) as u32, flags: (whole >> 96) as u32 }
+    /// From the two words that the guest wrote.
+    pub fn decode((low, high): (u64, u64)) -> Self {
+        Self { sector: low, sectors: high as u32, flags: (high >> 32) as u32 }
     }
     /// As a guest writes it.
     pub fn encode(self) -> [u8; RANGE] {
@@ -205,20 +203,26 @@ impl Device {
 mod tests {
     use super::*;
 
+    fn words(bytes: [u8; 16]) -> (u64, u64) {
+        let whole = u128::from_le_bytes(bytes);
+        (whole as u64, (whole >> 64) as u64)
+    }
+
     #[test]
     fn headers_and_ranges_come_back() {
         let header = Header { kind: kind::OUT, sector: 0x0102_0304_0506 };
         assert_eq!(header.encode()[..4], [1, 0, 0, 0]);
         assert_eq!(header.encode()[8..11], [6, 5, 4]);
-        assert_eq!(Header::decode(header.encode()), header);
+        assert_eq!(Header::decode(words(header.encode())), header);
         let range = Range { sector: 9, sectors: 7, flags: 1 };
         assert_eq!(range.encode()[8..16], [7, 0, 0, 0, 1, 0, 0, 0]);
-        assert_eq!(Range::decode(range.encode()), range);
+        assert_eq!(Range::decode(words(range.encode())), range);
     }
 
     #[test]
     fn the_configuration_says_what_the_device_is() {
-        let device = Device::new(10 * 512 + 511, 4, false, "a serial that is longer than it may be");
+        let device =
+            Device::new(10 * 512 + 511, 4, false, "a serial that is longer than it may be");
         let space = device.config();
         assert_eq!(space[..8], 10u64.to_le_bytes());
         assert_eq!(space[12..16], 126u32.to_le_bytes());

@@ -69,8 +69,9 @@ impl Mapping {
     /// Maps `length` bytes of a file, beginning at `offset`, to be read and written.
     pub fn new(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<Mapping, MapError> {
         let page = page_of(file)?;
-        let aligned = length > 0 && offset % PAGE == 0 && length % PAGE == 0;
-        let end = offset.checked_add(length).filter(|end| aligned && *end <= i64::MAX as u64 - page);
+        let aligned = length > 0 && offset.is_multiple_of(PAGE) && length.is_multiple_of(PAGE);
+        let end =
+            offset.checked_add(length).filter(|end| aligned && *end <= i64::MAX as u64 - page);
         let end = end.ok_or(MapError::Shape)?;
         let size = u64::try_from(fstat(file).map_err(std::io::Error::from)?.st_size).unwrap_or(0);
         if end > size {
@@ -83,9 +84,16 @@ impl Mapping {
             return Err(MapError::TooShort { size, needed: end });
         }
         let first = offset / page * page;
-        let whole = usize::try_from(end.next_multiple_of(page) - first).map_err(|_| MapError::Shape)?;
+        let whole =
+            usize::try_from(end.next_multiple_of(page) - first).map_err(|_| MapError::Shape)?;
         let start = map(file, first, whole)?;
-        Ok(Mapping { start, whole, skip: (offset - first) as usize, length: length as usize, sealed })
+        Ok(Mapping {
+            start,
+            whole,
+            skip: (offset - first) as usize,
+            length: length as usize,
+            sealed,
+        })
     }
 
     /// Its first byte.

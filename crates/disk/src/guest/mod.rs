@@ -10,4 +10,4 @@ mod mapping;
 mod table;
 
 pub use mapping::{MapError, Mapping};
-pub use table::{GuestMemory, Hint, MemoryError, RegionSpec, REGIONS_MAX};
+pub use table::{GuestMemory, Hint, MemoryError, REGIONS_MAX, RegionSpec};

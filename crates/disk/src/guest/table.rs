@@ -76,7 +76,9 @@ impl GuestMemory {
     /// Maps regions, each from its file. What `before` has mapped from the same place
     /// is mapped anew: the file may be another.
     pub fn map(regions: &[(RegionSpec, BorrowedFd<'_>)]) -> Result<GuestMemory, MemoryError> {
-        regions.iter().try_fold(GuestMemory::default(), |memory, (spec, file)| memory.with(*spec, *file))
+        regions
+            .iter()
+            .try_fold(GuestMemory::default(), |memory, (spec, file)| memory.with(*spec, *file))
     }
 
     /// This memory and one region more.
@@ -84,14 +86,17 @@ impl GuestMemory {
         if self.regions.len() >= REGIONS_MAX {
             return Err(MemoryError::TooMany);
         }
-        let pages = [spec.guest, spec.length, spec.user, spec.offset].iter().all(|part| part % 4096 == 0);
+        let pages = [spec.guest, spec.length, spec.user, spec.offset]
+            .iter()
+            .all(|part| part.is_multiple_of(4096));
         let ends = spec.guest.checked_add(spec.length).and(spec.user.checked_add(spec.length));
         if spec.length == 0 || !pages || ends.is_none() {
             return Err(MemoryError::Shape);
         }
         let apart = |a: u64, b: u64, b_length: u64| a >= b + b_length || b >= a + spec.length;
         let clear = |(other, _): &(RegionSpec, _)| {
-            apart(spec.guest, other.guest, other.length) && apart(spec.user, other.user, other.length)
+            apart(spec.guest, other.guest, other.length)
+                && apart(spec.user, other.user, other.length)
         };
         if !self.regions.iter().all(clear) {
             return Err(MemoryError::Overlap);
@@ -135,19 +140,18 @@ impl GuestMemory {
 
     /// The guest's address of what the VMM has at `user`.
     pub fn guest_address(&self, user: u64) -> Option<u64> {
-        let inside = |(spec, _): &&(RegionSpec, _)| user >= spec.user && user - spec.user < spec.length;
+        let inside =
+            |(spec, _): &&(RegionSpec, _)| user >= spec.user && user - spec.user < spec.length;
         self.regions.iter().find(inside).map(|(spec, _)| spec.guest + (user - spec.user))
     }
 
     /// The place of `length` bytes (at least one) that lie in one region.
     #[inline]
     pub fn at(&self, address: u64, length: u64, hint: &mut Hint) -> Option<NonNull<u8>> {
-        if let Some(entry) = self.table.get(hint.0) {
-            if let Some(found) = entry.at(address, length) {
-                return Some(found);
-            }
+        match self.table.get(hint.0).and_then(|entry| entry.at(address, length)) {
+            None => self.search(address, length, hint),
+            found => found,
         }
-        self.search(address, length, hint)
     }
 
     #[cold]
@@ -160,7 +164,12 @@ impl GuestMemory {
 
     /// Calls with the pieces of a range that lies in regions that follow each other
     /// without a gap. `false`: a part of it is in none (earlier pieces were told).
-    pub fn pieces(&self, address: u64, length: u64, each: &mut dyn FnMut(NonNull<u8>, u64)) -> bool {
+    pub fn pieces(
+        &self,
+        address: u64,
+        length: u64,
+        each: &mut dyn FnMut(NonNull<u8>, u64),
+    ) -> bool {
         let (mut address, mut left) = (address, length);
         let mut hint = Hint::default();
         while left > 0 {
@@ -187,7 +196,9 @@ impl GuestMemory {
         let whole = self.pieces(address, into.len() as u64, &mut |place, length| {
             // SAFETY: the piece is in a mapping that is held; `into` is ours, and the
             // pieces together are as long as it.
-            unsafe { place.copy_to_nonoverlapping(NonNull::from(&mut into[done]), length as usize) };
+            unsafe {
+                place.copy_to_nonoverlapping(NonNull::from(&mut into[done]), length as usize)
+            };
             done += length as usize;
         });
         whole.then_some(())

@@ -25,18 +25,27 @@ unsafe impl Send for Area {}
 
 impl Area {
     /// `length` bytes at a guest address, which must be a multiple of `align`.
-    pub(super) fn of(memory: &GuestMemory, address: u64, length: usize, align: u64) -> Result<Self, Broken> {
-        let aligned = address % align == 0;
+    pub(super) fn of(
+        memory: &GuestMemory,
+        address: u64,
+        length: usize,
+        align: u64,
+    ) -> Result<Self, Broken> {
+        let aligned = address.is_multiple_of(align);
         let found = memory.at(address, length as u64, &mut Hint::default()).filter(|_| aligned);
         let start = found.ok_or(Broken::Ring)?;
         // Regions begin at pages, here and in the guest, so the pointer is as aligned.
-        assert!(start.as_ptr() as usize % align as usize == 0, "regions begin at pages");
+        assert!((start.as_ptr() as usize).is_multiple_of(align as usize), "regions begin at pages");
         Ok(Self { start, length })
     }
 
     #[inline]
     fn place<T>(&self, at: usize) -> NonNull<T> {
-        assert!(at % size_of::<T>() == 0 && at < self.length && size_of::<T>() <= self.length - at);
+        assert!(
+            at.is_multiple_of(size_of::<T>())
+                && at < self.length
+                && size_of::<T>() <= self.length - at
+        );
         // SAFETY: inside the area, checked just now.
         unsafe { self.start.add(at).cast() }
     }
@@ -62,27 +71,26 @@ impl Area {
     }
 }
 
-/// The 16 bytes of a descriptor, header or range that may lie at any address; each
-/// byte is read once.
+/// The 16 bytes of a descriptor, header or range, which may lie at any address, as two
+/// numbers. Each byte is read once.
 ///
 /// # Safety
 /// 16 bytes at `place` must be readable.
 #[inline]
-pub(super) unsafe fn sixteen(place: NonNull<u8>) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    if place.as_ptr() as usize % 8 == 0 {
+pub(super) unsafe fn two_words(place: NonNull<u8>) -> (u64, u64) {
+    if (place.as_ptr() as usize).is_multiple_of(8) {
         let words = place.cast::<AtomicU64>();
         // SAFETY: readable by contract, and aligned.
         let load = |word| unsafe { words.add(word).as_ref() }.load(Ordering::Relaxed);
-        bytes[..8].copy_from_slice(&load(0).to_ne_bytes());
-        bytes[8..].copy_from_slice(&load(1).to_ne_bytes());
-    } else {
-        for (at, byte) in bytes.iter_mut().enumerate() {
-            // SAFETY: readable by contract.
-            *byte = unsafe { place.add(at).read_volatile() };
-        }
+        return (u64::from_le(load(0)), u64::from_le(load(1)));
     }
-    bytes
+    let mut bytes = [0; 16];
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        // SAFETY: readable by contract.
+        *byte = unsafe { place.add(at).read_volatile() };
+    }
+    let whole = u128::from_le_bytes(bytes);
+    (whole as u64, (whole >> 64) as u64)
 }
 
 /// Writes one byte to the guest.

@@ -13,8 +13,8 @@ use crate::guest::{GuestMemory, Hint};
 use crate::virtio_blk::{HEADER, Header, RANGE, RANGE_SECTORS_MAX, Range, SECTOR, SEG_MAX};
 use crate::virtio_blk::{SERIAL, TRANSFER_MAX, feature, kind, status};
 
-use super::Broken;
-use super::area::{put, sixteen};
+use super::area::{put, two_words};
+use super::{Broken, QUEUE_MAX};
 
 /// Pieces of memory in a chain: the data, and a header and status in several.
 const PIECES: usize = SEG_MAX as usize + 34;
@@ -49,6 +49,22 @@ pub(super) struct Rules {
     pub(super) serial: [u8; SERIAL],
 }
 
+/// An indirect table, in one region. Used at once, while the memory is held.
+pub(super) struct Table {
+    start: NonNull<u8>,
+    pub(super) entries: u32,
+}
+
+impl Table {
+    /// An entry, which is there: two words.
+    #[inline]
+    pub(super) fn entry(&self, at: u32) -> (u64, u64) {
+        assert!(at < self.entries);
+        // SAFETY: inside the table, which was looked up in whole.
+        unsafe { two_words(self.start.add(at as usize * 16)) }
+    }
+}
+
 /// What a request turned out to be. `written` is without the status byte.
 pub(super) enum Parsed {
     /// To be done; so much is written on success.
@@ -71,7 +87,13 @@ impl Plan {
     #[inline]
     pub(super) fn request(self, scratch: &Scratch) -> Request<'_> {
         let segments = &scratch.pieces[self.first..self.until];
-        Request { kind: self.kind, offset: self.offset, length: self.length, fua: self.fua, segments }
+        Request {
+            kind: self.kind,
+            offset: self.offset,
+            length: self.length,
+            fua: self.fua,
+            segments,
+        }
     }
 }
 
@@ -94,10 +116,25 @@ pub(super) struct Chain<'m, 's> {
 
 impl<'m, 's> Chain<'m, 's> {
     #[inline]
-    pub(super) fn new(memory: &'m GuestMemory, hint: &'m mut Hint, scratch: &'s mut Scratch) -> Self {
+    pub(super) fn new(
+        memory: &'m GuestMemory,
+        hint: &'m mut Hint,
+        scratch: &'s mut Scratch,
+    ) -> Self {
         let pieces = &mut scratch.pieces;
         let (bytes_read, bytes_written) = (0, 0);
-        Self { memory, hint, pieces, read: 0, count: 0, bytes_read, bytes_written, status: None, writing: false, wrong: false }
+        Self {
+            memory,
+            hint,
+            pieces,
+            read: 0,
+            count: 0,
+            bytes_read,
+            bytes_written,
+            status: None,
+            writing: false,
+            wrong: false,
+        }
     }
 
     /// One descriptor more.
@@ -137,14 +174,15 @@ impl<'m, 's> Chain<'m, 's> {
         let whole = memory.pieces(address, u64::from(length), each);
         self.wrong |= !whole;
     }
-    /// The 16 bytes of an entry of an indirect table, which the caller has looked up.
+    /// A table of descriptors elsewhere in the guest's memory.
     #[inline]
-    pub(super) fn entry(&mut self, table: u64, at: u32) -> Option<(u64, u64)> {
-        let address = table.checked_add(u64::from(at) * 16)?;
-        let place = self.memory.at(address, 16, self.hint)?;
-        // SAFETY: looked up just now.
-        let whole = u128::from_le_bytes(unsafe { sixteen(place) });
-        Some((whole as u64, (whole >> 64) as u64))
+    pub(super) fn table(&mut self, address: u64, length: u32) -> Result<Table, Broken> {
+        let entries = length / 16;
+        if !length.is_multiple_of(16) || entries == 0 || entries > u32::from(QUEUE_MAX) {
+            return Err(Broken::Indirect);
+        }
+        let start = self.memory.at(address, u64::from(length), self.hint);
+        Ok(Table { start: start.ok_or(Broken::Indirect)?, entries })
     }
     /// The guest address of the status byte, and where that is.
     #[inline]
@@ -161,8 +199,8 @@ impl<'m, 's> Chain<'m, 's> {
         if self.wrong || self.bytes_read < HEADER as u64 {
             return refuse(status::IOERR);
         }
-        let (bytes, mut first) = self.front(0);
-        let header = Header::decode(bytes);
+        let (words, mut first) = self.front(0);
+        let header = Header::decode(words);
         let (kind, until, length) = match header.kind {
             kind::IN => {
                 first = self.read;
@@ -235,21 +273,21 @@ impl<'m, 's> Chain<'m, 's> {
     /// Takes 16 bytes off the front of the readable pieces, of which there are enough.
     /// With the first piece that has something left.
     #[inline]
-    fn front(&mut self, first: usize) -> ([u8; 16], usize) {
+    fn front(&mut self, first: usize) -> ((u64, u64), usize) {
         let piece = self.pieces[first];
         if piece.len() < 16 {
             return self.front_split(first);
         }
         // SAFETY: 16 bytes are in the piece.
-        let bytes = unsafe { sixteen(NonNull::new_unchecked(piece.address())) };
+        let words = unsafe { two_words(NonNull::new_unchecked(piece.address())) };
         if piece.len() == 16 {
-            return (bytes, first + 1);
+            return (words, first + 1);
         }
         self.pieces[first] = rest(piece, 16);
-        (bytes, first)
+        (words, first)
     }
     #[cold]
-    fn front_split(&mut self, mut first: usize) -> ([u8; 16], usize) {
+    fn front_split(&mut self, mut first: usize) -> ((u64, u64), usize) {
         let mut bytes = [0; 16];
         let mut done = 0;
         while done < 16 {
@@ -262,7 +300,8 @@ impl<'m, 's> Chain<'m, 's> {
                 false => self.pieces[first] = rest(piece, here),
             }
         }
-        (bytes, first)
+        let whole = u128::from_le_bytes(bytes);
+        ((whole as u64, (whole >> 64) as u64), first)
     }
     /// Takes the status byte off the last piece; the end of what is left.
     #[inline]

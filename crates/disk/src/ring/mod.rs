@@ -16,10 +16,11 @@ mod chain;
 mod packed;
 mod queue;
 mod recovery;
+mod saved;
 mod split;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::os::fd::OwnedFd;
 

@@ -67,7 +67,12 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    pub(super) fn new(memory: &GuestMemory, size: u16, features: u64, at: &Addresses) -> Result<Self, Broken> {
+    pub(super) fn new(
+        memory: &GuestMemory,
+        size: u16,
+        features: u64,
+        at: &Addresses,
+    ) -> Result<Self, Broken> {
         if size == 0 || size > QUEUE_MAX {
             return Err(Broken::Size);
         }
@@ -216,7 +221,9 @@ impl Packed {
             AT if self.event_index => {
                 let event = Lap::of(self.driver.load16(0, Ordering::Relaxed));
                 // All in the lap of `new`; what is before it is negative.
-                let lap = |at: Lap| i32::from(at.slot) - if at.wrap == new.wrap { 0 } else { i32::from(self.size) };
+                let lap = |at: Lap| {
+                    i32::from(at.slot) - if at.wrap == new.wrap { 0 } else { i32::from(self.size) }
+                };
                 (lap(old)..lap(new)).contains(&lap(event))
             }
             _ => true,
@@ -246,13 +253,11 @@ fn areas(memory: &GuestMemory, size: u16, at: &Addresses) -> Result<(Area, Area,
 }
 
 /// Walks a table of descriptors that lies in the guest's memory: all of it, in order.
+#[inline]
 fn indirect(chain: &mut Chain<'_, '_>, table: u64, length: u32) -> Result<(), Broken> {
-    let entries = length / 16;
-    if length % 16 != 0 || entries == 0 || entries > u32::from(QUEUE_MAX) {
-        return Err(Broken::Indirect);
-    }
-    for at in 0..entries {
-        let (address, high) = chain.entry(table, at).ok_or(Broken::Indirect)?;
+    let table = chain.table(table, length)?;
+    for at in 0..table.entries {
+        let (address, high) = table.entry(at);
         let flags = (high >> 48) as u16;
         if flags & INDIRECT != 0 {
             return Err(Broken::Indirect);

@@ -16,7 +16,7 @@ use super::area::put;
 use super::chain::{Chain, Parsed, Plan, Rules, Scratch};
 use super::packed::{Lap, Packed};
 use super::split::Split;
-use super::{Addresses, Broken, Fetched, Position, QueueConfig, SavedPending, SavedQueue};
+use super::{Addresses, Broken, Fetched, Position, QueueConfig};
 
 /// Requests that are answered here before a caller of `fetch` gets a turn again.
 const ANSWERS: u32 = 64;
@@ -35,14 +35,14 @@ pub struct Queue {
     /// The guest may have missed to be told: a process died in between.
     pub(super) owes_notice: bool,
     pub(super) slots: Slots,
-    memory: Arc<GuestMemory>,
-    hint: Hint,
+    pub(super) memory: Arc<GuestMemory>,
+    pub(super) hint: Hint,
     /// Memory that requests in flight may still point into.
     older: Vec<Arc<GuestMemory>>,
     rules: Rules,
     /// Heads that are finished and not visible.
-    batch: Vec<u16>,
-    broken: Option<Broken>,
+    pub(super) batch: Vec<u16>,
+    pub(super) broken: Option<Broken>,
     index: u16,
     addresses: Addresses,
     kick: Option<OwnedFd>,
@@ -114,7 +114,11 @@ enum Step {
 impl Queue {
     /// Begins to serve a queue. When the record says that it was served and not closed,
     /// it is recovered: what was in flight comes out of `fetch` first.
-    pub fn new(config: QueueConfig, memory: Arc<GuestMemory>, record: InFlight) -> Result<Queue, Broken> {
+    pub fn new(
+        config: QueueConfig,
+        memory: Arc<GuestMemory>,
+        record: InFlight,
+    ) -> Result<Queue, Broken> {
         let (size, start) = (config.size, config.start);
         let mut queue = Self::idle(config, memory, record)?;
         if queue.record.is_active(size, matches!(queue.ring, Layout::Packed(_))) {
@@ -136,20 +140,11 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Goes on exactly where a predecessor stopped. Its requests in flight are ours to
-    /// finish.
-    pub fn restored(
+    pub(super) fn idle(
         config: QueueConfig,
         memory: Arc<GuestMemory>,
         record: InFlight,
-        saved: &SavedQueue,
     ) -> Result<Queue, Broken> {
-        let mut queue = Self::idle(config, memory, record)?;
-        queue.restore(saved)?;
-        Ok(queue)
-    }
-
-    fn idle(config: QueueConfig, memory: Arc<GuestMemory>, record: InFlight) -> Result<Queue, Broken> {
         let QueueConfig { index, size, features, addresses, serial, kick, call, err, .. } = config;
         let packed = features & feature::RING_PACKED != 0;
         let ring = match packed {
@@ -440,50 +435,6 @@ impl Queue {
             self.notify();
         }
         self.position()
-    }
-
-    /// Its small state, for a successor, who owns the requests in flight from then on.
-    ///
-    /// # Panics
-    /// When answers were not published.
-    pub fn saved(&self) -> SavedQueue {
-        assert!(self.batch.is_empty(), "a queue is saved after `publish`");
-        let of = |(head, pending): (usize, &Pending)| SavedPending {
-            head: head as u16,
-            status: pending.status,
-            written: pending.written,
-            descriptors: pending.descriptors,
-        };
-        let fetched = |(_, pending): &(usize, &Pending)| pending.stage == Stage::Fetched;
-        let used = match &self.ring {
-            Layout::Split(ring) => ring.published(),
-            Layout::Packed(ring) => ring.published().bits(),
-        };
-        SavedQueue {
-            position: self.position(),
-            used,
-            order: self.order,
-            pending: self.pending.iter().enumerate().filter(fetched).map(of).collect(),
-            again: self.again.clone(),
-            broken: self.broken,
-        }
-    }
-
-    fn restore(&mut self, saved: &SavedQueue) -> Result<(), Broken> {
-        (self.order, self.broken) = (saved.order, saved.broken);
-        self.owes_notice = true;
-        for one in &saved.pending {
-            let place = self.memory.at(one.status, 1, &mut self.hint).ok_or(Broken::Status)?;
-            let pending = self.pending.get_mut(usize::from(one.head)).ok_or(Broken::Head)?;
-            let SavedPending { status, written, descriptors, .. } = *one;
-            *pending = Pending { stage: Stage::Fetched, status, place, written, descriptors, slot: 0 };
-            self.in_flight += 1;
-        }
-        for head in &saved.again {
-            self.pending.get_mut(usize::from(*head)).ok_or(Broken::Head)?.stage = Stage::Again;
-        }
-        self.again.clone_from(&saved.again);
-        self.restore_ring(saved)
     }
 }
 

@@ -51,7 +51,10 @@ impl Queue {
             Layout::Packed(ring) => {
                 let size = self.pending.len() as u16;
                 let taken: u32 = found.iter().map(|entry| u32::from(entry.slots.1)).sum();
-                let taken = u16::try_from(taken).ok().filter(|taken| *taken <= size).ok_or(Broken::Record)?;
+                let taken = u16::try_from(taken)
+                    .ok()
+                    .filter(|taken| *taken <= size)
+                    .ok_or(Broken::Record)?;
                 let at = Lap::of(used);
                 let inside = at.slot < size && found.iter().all(|entry| entry.slots.1 > 0);
                 if !inside {
@@ -134,7 +137,8 @@ impl Slots {
                 return Err(Broken::Record);
             }
         }
-        self.free = (0..self.next.len() as u16).rev().filter(|slot| !taken[usize::from(*slot)]).collect();
+        self.free =
+            (0..self.next.len() as u16).rev().filter(|slot| !taken[usize::from(*slot)]).collect();
         Ok(())
     }
 }

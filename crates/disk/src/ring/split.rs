@@ -36,7 +36,12 @@ pub(super) struct Split {
 }
 
 impl Split {
-    pub(super) fn new(memory: &GuestMemory, size: u16, features: u64, at: &Addresses) -> Result<Self, Broken> {
+    pub(super) fn new(
+        memory: &GuestMemory,
+        size: u16,
+        features: u64,
+        at: &Addresses,
+    ) -> Result<Self, Broken> {
         if !size.is_power_of_two() || size > QUEUE_MAX {
             return Err(Broken::Size);
         }
@@ -187,14 +192,12 @@ fn split_up(low: u64, high: u64) -> (u64, u32, u16, u16) {
 }
 
 /// Walks a table of descriptors that lies in the guest's memory.
+#[inline]
 fn indirect(chain: &mut Chain<'_, '_>, table: u64, length: u32) -> Result<(), Broken> {
-    let entries = length / 16;
-    if length % 16 != 0 || entries == 0 || entries > u32::from(QUEUE_MAX) {
-        return Err(Broken::Indirect);
-    }
+    let table = chain.table(table, length)?;
     let mut at = 0;
-    for _ in 0..entries {
-        let (low, high) = chain.entry(table, at).ok_or(Broken::Indirect)?;
+    for _ in 0..table.entries {
+        let (low, high) = table.entry(at);
         let (address, length, flags, next) = split_up(low, high);
         if flags & INDIRECT != 0 {
             return Err(Broken::Indirect);
@@ -204,7 +207,7 @@ fn indirect(chain: &mut Chain<'_, '_>, table: u64, length: u32) -> Result<(), Br
             return Ok(());
         }
         at = u32::from(next);
-        if at >= entries {
+        if at >= table.entries {
             return Err(Broken::Indirect);
         }
     }

@@ -123,7 +123,12 @@ impl<S: Sink> Session<S> {
         known.ok_or(Refusal::Body(kind as u32))
     }
 
-    fn set_file(&mut self, kind: Request, body: Body<'_>, mut files: Vec<OwnedFd>) -> Result<(), Refusal> {
+    fn set_file(
+        &mut self,
+        kind: Request,
+        body: Body<'_>,
+        mut files: Vec<OwnedFd>,
+    ) -> Result<(), Refusal> {
         let (queue, has) = body.with_file().ok_or(Refusal::Body(kind as u32))?;
         let queue = self.known(kind, queue)?;
         if files.len() != usize::from(has) {
@@ -160,7 +165,9 @@ impl<S: Sink> Session<S> {
         }
         let busy = self.state.queues.iter().position(|queue| queue.started);
         match busy {
-            Some(queue) if features != self.state.features => return Err(Refusal::Busy(queue as u16)),
+            Some(queue) if features != self.state.features => {
+                return Err(Refusal::Busy(queue as u16));
+            }
             _ => self.state.features = features,
         }
         self.changed = true;
@@ -220,10 +227,13 @@ impl<S: Sink> Session<S> {
         let space = self.device.config();
         let end = offset.checked_add(size).filter(|end| *end <= 256 && size > 0);
         let bytes = end.map(|end| {
-            (offset..end).map(|at| space.get(at as usize).copied().unwrap_or(0)).collect::<Vec<u8>>()
+            (offset..end)
+                .map(|at| space.get(at as usize).copied().unwrap_or(0))
+                .collect::<Vec<u8>>()
         });
         let bytes = bytes.unwrap_or_default();
-        let mut body = [offset, bytes.len() as u32, flags].map(u32::to_le_bytes).as_flattened().to_vec();
+        let mut body =
+            [offset, bytes.len() as u32, flags].map(u32::to_le_bytes).as_flattened().to_vec();
         body.extend(bytes);
         Ok(Some(Reply { body, file: None }))
     }
@@ -262,7 +272,8 @@ impl<S: Sink> Session<S> {
         if bytes != whole || offset != 0 {
             return Err(wrong);
         }
-        let mapping = Mapping::new(file.as_fd(), 0, whole).map_err(crate::guest::MemoryError::Map)?;
+        let mapping =
+            Mapping::new(file.as_fd(), 0, whole).map_err(crate::guest::MemoryError::Map)?;
         if !mapping.sealed() {
             return Err(wrong);
         }
@@ -277,7 +288,8 @@ impl<S: Sink> Session<S> {
             let queues = self.device.queues();
             let file = InFlight::create(queues)?;
             let whole = RECORD as u64 * u64::from(queues);
-            let mapping = Mapping::new(file.as_fd(), 0, whole).map_err(crate::guest::MemoryError::Map)?;
+            let mapping =
+                Mapping::new(file.as_fd(), 0, whole).map_err(crate::guest::MemoryError::Map)?;
             self.in_flight = Some((file, Arc::new(mapping)));
         }
         Ok(self.in_flight.as_ref().expect("made just now"))

@@ -69,7 +69,8 @@ impl<S: Sink> Session<S> {
             files.err = queue.err.then(&mut next);
         }
         let regions = session.regions.iter();
-        let regions: Vec<_> = regions.map(|(spec, file)| (*spec, std::os::fd::AsFd::as_fd(file))).collect();
+        let regions: Vec<_> =
+            regions.map(|(spec, file)| (*spec, std::os::fd::AsFd::as_fd(file))).collect();
         session.memory = Arc::new(GuestMemory::map(&regions)?);
         session.state = state;
         Ok(session)
@@ -120,7 +121,12 @@ impl<S: Sink> Session<S> {
         let protocol = self.state.features & feature::PROTOCOL != 0;
         let state = &self.state.queues[usize::from(queue)];
         let enabled = state.enabled || !protocol;
-        if state.started || !enabled || !state.kicked || state.size == 0 || state.addresses.is_none() {
+        if state.started
+            || !enabled
+            || !state.kicked
+            || state.size == 0
+            || state.addresses.is_none()
+        {
             return Ok(());
         }
         let adopted = state.adopted;
@@ -140,7 +146,8 @@ impl<S: Sink> Session<S> {
     }
 
     fn start_of(&self, queue: u16) -> Result<QueueStart, std::io::Error> {
-        let (state, files) = (&self.state.queues[usize::from(queue)], &self.queues[usize::from(queue)]);
+        let (state, files) =
+            (&self.state.queues[usize::from(queue)], &self.queues[usize::from(queue)]);
         let copy = |file: &Option<OwnedFd>| file.as_ref().map(OwnedFd::try_clone).transpose();
         let missing = || std::io::Error::other("a queue that is served has addresses and a record");
         let (_, records) = self.in_flight.as_ref().ok_or_else(missing)?;

@@ -141,11 +141,14 @@ impl<S: Sink> Session<S> {
     /// Calls with the files that the description counts, in its order.
     pub fn files<T>(&self, then: impl FnOnce(&[BorrowedFd<'_>]) -> T) -> T {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut files: Vec<BorrowedFd<'_>> = self.regions.iter().map(|(_, file)| file.as_fd()).collect();
+        let mut files: Vec<BorrowedFd<'_>> =
+            self.regions.iter().map(|(_, file)| file.as_fd()).collect();
         files.extend(self.in_flight.iter().map(|(file, _)| file.as_fd()));
         files.extend(channel.iter().map(AsFd::as_fd));
         for queue in &self.queues {
-            files.extend([&queue.kick, &queue.call, &queue.err].into_iter().flatten().map(AsFd::as_fd));
+            files.extend(
+                [&queue.kick, &queue.call, &queue.err].into_iter().flatten().map(AsFd::as_fd),
+            );
         }
         assert!(files.len() == self.state.files(), "the description counts the files");
         then(&files)
@@ -167,7 +170,11 @@ impl<S: Sink> Session<S> {
         ended
     }
 
-    fn one(&mut self, socket: BorrowedFd<'_>, stop: BorrowedFd<'_>) -> Result<Option<Ended>, Refusal> {
+    fn one(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        stop: BorrowedFd<'_>,
+    ) -> Result<Option<Ended>, Refusal> {
         let mut message = match wire::receive(socket, stop)? {
             Arrival::Message(message) => message,
             Arrival::Closed => return Ok(Some(Ended::Closed)),

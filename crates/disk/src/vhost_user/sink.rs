@@ -36,5 +36,9 @@ pub trait Sink: Send {
     fn call(&mut self, queue: u16, call: Option<OwnedFd>);
     /// Keeps what a successor needs to go on, before the VMM hears that it was done.
     /// The files are those that the description counts, in its order.
-    fn deposit(&mut self, description: &Description, files: &[BorrowedFd<'_>]) -> std::io::Result<()>;
+    fn deposit(
+        &mut self,
+        description: &Description,
+        files: &[BorrowedFd<'_>],
+    ) -> std::io::Result<()>;
 }

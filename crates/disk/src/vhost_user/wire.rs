@@ -120,7 +120,9 @@ fn fill(
 }
 
 fn decode(header: [u8; HEADER]) -> Result<(u32, bool, usize), Error> {
-    let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let word = |at: usize| {
+        u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+    };
     let (flags, size) = (word(4), word(8) as usize);
     if flags & VERSION_BITS != VERSION || flags & REPLY != 0 || size > BODY_MAX {
         return Err(Error::new(ErrorKind::InvalidData, "the header of a message makes no sense"));
@@ -195,7 +197,10 @@ fn send(
     let mut control = SendAncillaryBuffer::new(&mut space);
     let files: Vec<BorrowedFd<'_>> = file.into_iter().collect();
     if !files.is_empty() {
-        assert!(control.push(SendAncillaryMessage::ScmRights(&files)), "there is room for one file");
+        assert!(
+            control.push(SendAncillaryMessage::ScmRights(&files)),
+            "there is room for one file"
+        );
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     match sendmsg(socket.as_fd(), &[IoSlice::new(&bytes)], &mut control, flags)? {

@@ -33,7 +33,14 @@ fn a_range_in_one_region_is_found() {
     let (memory, mut hint) = (three(), Hint::default());
     assert!(memory.at(0x1000, 0x2000, &mut hint).is_some());
     assert!(memory.at(0x10_0fff, 1, &mut hint).is_some());
-    for (address, length) in [(0xfff, 1), (0x1000, 0x2001), (0x4000, 1), (0x10_0fff, 2), (u64::MAX, 1), (0x1000, u64::MAX)] {
+    for (address, length) in [
+        (0xfff, 1),
+        (0x1000, 0x2001),
+        (0x4000, 1),
+        (0x10_0fff, 2),
+        (u64::MAX, 1),
+        (0x1000, u64::MAX),
+    ] {
         assert!(memory.at(address, length, &mut hint).is_none(), "{address:x} {length:x}");
     }
 }

@@ -76,7 +76,7 @@ proptest! {
             let mut queue = shape.queue(&memory, InFlight::of(&mapping, 0));
             prop_assert_eq!(queue.has_answers(), life > 0, "the guest is told once more");
             let (mut held, mut finished) = (Vec::new(), Vec::new());
-            for step in steps.into_iter().chain(if life + 1 == last { vec![1, 2, 3].repeat(20) } else { vec![] }) {
+            for step in steps.into_iter().chain(if life + 1 == last { [1, 2, 3].repeat(20) } else { vec![] }) {
                 match step % 4 {
                     0 if driver.room() > 0 => {
                         asked.insert(driver.request(number, Header { kind: kind::IN, sector: number }, 512, true));

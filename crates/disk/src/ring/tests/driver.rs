@@ -11,24 +11,24 @@ use crate::guest::GuestMemory;
 use crate::virtio_blk::Header;
 
 /// Where the guest's memory begins, and how long it is.
-pub(super) const BASE: u64 = 0x10_0000;
-pub(super) const MEMORY: u64 = 0x20_0000;
+pub(crate) const BASE: u64 = 0x10_0000;
+pub(crate) const MEMORY: u64 = 0x20_0000;
 
 const TABLES: u64 = BASE + 0x1_0000;
 const HEADERS: u64 = BASE + 0x8_0000;
 /// Data of request n is at `DATA + n * 0x1000`; it goes over the edge of the regions.
-pub(super) const DATA: u64 = BASE + 0xa_0000;
+pub(crate) const DATA: u64 = BASE + 0xa_0000;
 
 /// A piece of a chain.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Piece {
-    pub(super) address: u64,
-    pub(super) length: u32,
-    pub(super) write: bool,
+pub(crate) struct Piece {
+    pub(crate) address: u64,
+    pub(crate) length: u32,
+    pub(crate) write: bool,
 }
 
-pub(super) struct Driver {
-    pub(super) memory: Arc<GuestMemory>,
+pub(crate) struct Driver {
+    pub(crate) memory: Arc<GuestMemory>,
     shape: Shape,
     ring: Area,
     driver: Area,
@@ -48,7 +48,7 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(shape: Shape, memory: &Arc<GuestMemory>) -> Self {
+    pub(crate) fn new(shape: Shape, memory: &Arc<GuestMemory>) -> Self {
         let (at, size) = (shape.addresses(), usize::from(shape.size));
         let area = |address, length| Area::of(memory, address, length, 4).unwrap();
         Self {
@@ -69,13 +69,19 @@ impl Driver {
     }
 
     /// How many more chains of three fit.
-    pub(super) fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         let each = if self.shape.indirect { 1 } else { 3 };
         self.room as usize / each
     }
 
     /// A request of one piece of data, told by its number; its data is at `data(number)`.
-    pub(super) fn request(&mut self, number: u64, header: Header, length: u32, to_guest: bool) -> u16 {
+    pub(crate) fn request(
+        &mut self,
+        number: u64,
+        header: Header,
+        length: u32,
+        to_guest: bool,
+    ) -> u16 {
         let place = HEADERS + number % 1024 * 32;
         self.memory.write(place, &header.encode()).unwrap();
         self.memory.write(place + 16, &[0xff]).unwrap();
@@ -86,24 +92,25 @@ impl Driver {
         chain.push(Piece { address: place + 16, length: 1, write: true });
         self.add(&chain)
     }
-    pub(super) fn data(number: u64) -> u64 {
+    pub(crate) fn data(number: u64) -> u64 {
         DATA + number % 128 * 0x1000
     }
-    pub(super) fn status(&self, number: u64) -> u8 {
+    pub(crate) fn status(&self, number: u64) -> u8 {
         let mut byte = [0];
         self.memory.read(HEADERS + number % 1024 * 32 + 16, &mut byte).unwrap();
         byte[0]
     }
 
     /// Makes a chain available; its head, or buffer id.
-    pub(super) fn add(&mut self, chain: &[Piece]) -> u16 {
+    pub(crate) fn add(&mut self, chain: &[Piece]) -> u16 {
         if self.shape.indirect && chain.len() > 1 {
             let head = *self.free.last().unwrap();
             let table = TABLES + u64::from(head) * 0x400;
             for (at, piece) in (0u16..).zip(chain) {
                 let last = usize::from(at) + 1 == chain.len();
                 let flags = if last || self.shape.packed { 0 } else { 1 };
-                let bytes = self.descriptor(piece, flags, if self.shape.packed { 0 } else { at + 1 });
+                let bytes =
+                    self.descriptor(piece, flags, if self.shape.packed { 0 } else { at + 1 });
                 self.memory.write(table + 16 * u64::from(at), &bytes).unwrap();
             }
             let length = 16 * chain.len() as u32;
@@ -140,7 +147,11 @@ impl Driver {
             self.put64(16 * u64::from(heads[at]), bytes);
         }
         let head = if extra == 0 { heads[0] } else { *heads.last().unwrap() };
-        self.driver.store16(4 + 2 * usize::from(self.next % self.shape.size), head, Ordering::Relaxed);
+        self.driver.store16(
+            4 + 2 * usize::from(self.next % self.shape.size),
+            head,
+            Ordering::Relaxed,
+        );
         self.next = self.next.wrapping_add(1);
         self.driver.store16(2, self.next, Ordering::Release);
         self.taken.insert(head, heads);
@@ -174,7 +185,7 @@ impl Driver {
     }
 
     /// Whether the device wants to hear of what was added since this was last asked.
-    pub(super) fn must_kick(&mut self) -> bool {
+    pub(crate) fn must_kick(&mut self) -> bool {
         fence(Ordering::SeqCst);
         let (old, new) = (self.old, (self.next, self.wrap));
         self.old = new;
@@ -207,7 +218,7 @@ impl Driver {
     }
 
     /// The next answer: head, or buffer id, and length.
-    pub(super) fn poll(&mut self) -> Option<(u16, u32)> {
+    pub(crate) fn poll(&mut self) -> Option<(u16, u32)> {
         let (id, length) = match self.shape.packed {
             true => self.poll_packed()?,
             false => self.poll_split()?,
@@ -247,15 +258,23 @@ impl Driver {
     }
 
     /// Asks to be told of the next answer; whether there is one already.
-    pub(super) fn want_notice(&mut self) -> bool {
+    pub(crate) fn want_notice(&mut self) -> bool {
         match (self.shape.packed, self.shape.event_index) {
             (true, true) => {
-                self.driver.store16(0, self.used | u16::from(self.used_wrap) << 15, Ordering::Relaxed);
+                self.driver.store16(
+                    0,
+                    self.used | u16::from(self.used_wrap) << 15,
+                    Ordering::Relaxed,
+                );
                 self.driver.store16(2, 2, Ordering::Release);
             }
             (true, false) => self.driver.store16(2, 0, Ordering::Relaxed),
             (false, true) => {
-                self.driver.store16(4 + 2 * usize::from(self.shape.size), self.used, Ordering::Relaxed);
+                self.driver.store16(
+                    4 + 2 * usize::from(self.shape.size),
+                    self.used,
+                    Ordering::Relaxed,
+                );
             }
             (false, false) => self.driver.store16(0, 0, Ordering::Relaxed),
         }
@@ -266,7 +285,7 @@ impl Driver {
         }
     }
     /// Asks not to be told.
-    pub(super) fn want_no_notice(&mut self) {
+    pub(crate) fn want_no_notice(&mut self) {
         match self.shape.packed {
             true => self.driver.store16(2, 1, Ordering::Relaxed),
             false => self.driver.store16(0, 1, Ordering::Relaxed),
@@ -276,7 +295,7 @@ impl Driver {
 
 impl Driver {
     /// Makes a read available whose indirect table is there from an earlier request.
-    pub(super) fn again(&mut self) -> u16 {
+    pub(crate) fn again(&mut self) -> u16 {
         let head = *self.free.last().unwrap();
         let table = TABLES + u64::from(head) * 0x400;
         self.add_direct(&[Piece { address: table, length: 48, write: false }], 4)

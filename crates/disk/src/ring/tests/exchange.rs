@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use proptest::prelude::*;
 use volume::{Fault, Kind};
 
-use super::driver::{Driver, Piece};
 use super::super::Scratch;
+use super::driver::{Driver, Piece};
 use super::{Shape, memory};
 use crate::in_flight::InFlight;
 use crate::virtio_blk::{Header, Range, kind, status};
@@ -60,7 +60,7 @@ proptest! {
                     for _ in 0..1 + step / 32 {
                         if held.is_empty() { break; }
                         let head = held.swap_remove(usize::from(step) % held.len());
-                        queue.finish(head, if head % 3 == 0 { Err(Fault::Medium) } else { Ok(()) });
+                        queue.finish(head, if head.is_multiple_of(3) { Err(Fault::Medium) } else { Ok(()) });
                     }
                     queue.publish();
                 }
@@ -79,7 +79,11 @@ proptest! {
 }
 
 /// One request, fetched; what it is.
-fn one(shape: Shape, chain: impl FnOnce(&mut Driver) -> Vec<Piece>, check: impl FnOnce(Option<volume::Request<'_>>)) -> (Driver, u32) {
+fn one(
+    shape: Shape,
+    chain: impl FnOnce(&mut Driver) -> Vec<Piece>,
+    check: impl FnOnce(Option<volume::Request<'_>>),
+) -> (Driver, u32) {
     let memory = memory();
     let mut driver = Driver::new(shape, &memory);
     let mut queue = shape.queue(&memory, InFlight::unshared());
@@ -119,7 +123,12 @@ fn framing_does_not_matter() {
             driver.memory.write(AT, &header[..4]).unwrap();
             driver.memory.write(AT + 0x100, &header[4..7]).unwrap();
             driver.memory.write(AT + 0x200, &[&header[7..], &[9; 512]].concat()).unwrap();
-            vec![piece(AT, 4, false), piece(AT + 0x100, 3, false), piece(AT + 0x200, 521, false), piece(AT + 0x800, 1, true)]
+            vec![
+                piece(AT, 4, false),
+                piece(AT + 0x100, 3, false),
+                piece(AT + 0x200, 521, false),
+                piece(AT + 0x800, 1, true),
+            ]
         };
         let (driver, _) = one(shape, write, |request| {
             let request = request.unwrap();
@@ -145,7 +154,9 @@ fn framing_does_not_matter() {
 #[test]
 fn ranges_and_the_serial() {
     for shape in Shape::all() {
-        for (number, expected) in [(kind::DISCARD, Kind::Discard), (kind::WRITE_ZEROES, Kind::WriteZeroes)] {
+        for (number, expected) in
+            [(kind::DISCARD, Kind::Discard), (kind::WRITE_ZEROES, Kind::WriteZeroes)]
+        {
             let chain = |driver: &mut Driver| {
                 let range = Range { sector: 8, sectors: 16, flags: 0 }.encode();
                 let header = Header { kind: number, sector: 0 }.encode();

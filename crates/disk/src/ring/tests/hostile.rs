@@ -14,7 +14,8 @@ use crate::virtio_blk::{Header, kind};
 
 /// Fetches and answers for a while; why it broke, if it did.
 fn serve(queue: &mut Queue, memory: &GuestMemory) -> Option<Broken> {
-    let ranges: Vec<_> = memory.mapped().map(|(at, length)| (at.as_ptr() as usize, length)).collect();
+    let ranges: Vec<_> =
+        memory.mapped().map(|(at, length)| (at.as_ptr() as usize, length)).collect();
     let mut scratch = Scratch::default();
     let mut held = Vec::new();
     for turn in 0..200 {
@@ -26,7 +27,9 @@ fn serve(queue: &mut Queue, memory: &GuestMemory) -> Option<Broken> {
                 assert!(!data || whole as u64 == request.length);
                 for segment in request.segments {
                     let at = segment.address() as usize;
-                    let inside = |(start, length): &(usize, usize)| at >= *start && at + segment.len() <= start + length;
+                    let inside = |(start, length): &(usize, usize)| {
+                        at >= *start && at + segment.len() <= start + length
+                    };
                     assert!(ranges.iter().any(inside), "inside a region");
                 }
                 held.push(fetched.head);
@@ -56,14 +59,18 @@ fn descriptor() -> impl Strategy<Value = [u8; 16]> {
         1 => BASE + MEMORY - 64..BASE + MEMORY + 64,
         1 => any::<u64>(),
     ];
-    let length = prop_oneof![4 => 0u32..64, 2 => (0u32..64).prop_map(|n| n * 16), 1 => any::<u32>()];
+    let length =
+        prop_oneof![4 => 0u32..64, 2 => (0u32..64).prop_map(|n| n * 16), 1 => any::<u32>()];
     let small = || prop_oneof![4 => 0u16..20, 1 => any::<u16>()];
-    let flags = || prop_oneof![8 => 0u16..8, 4 => (0u16..8).prop_map(|f| f | 0x80), 1 => any::<u16>()];
-    (address, length, small(), flags(), any::<bool>()).prop_map(|(address, length, small, flags, split)| {
-        let (low, high) = if split { (flags, small) } else { (small, flags) };
-        let high = u64::from(length) | u64::from(low) << 32 | u64::from(high) << 48;
-        (u128::from(address) | u128::from(high) << 64).to_le_bytes()
-    })
+    let flags =
+        || prop_oneof![8 => 0u16..8, 4 => (0u16..8).prop_map(|f| f | 0x80), 1 => any::<u16>()];
+    (address, length, small(), flags(), any::<bool>()).prop_map(
+        |(address, length, small, flags, split)| {
+            let (low, high) = if split { (flags, small) } else { (small, flags) };
+            let high = u64::from(length) | u64::from(low) << 32 | u64::from(high) << 48;
+            (u128::from(address) | u128::from(high) << 64).to_le_bytes()
+        },
+    )
 }
 
 proptest! {
@@ -128,11 +135,21 @@ fn what_cannot_be_answered_breaks_the_queue() {
         let none = |_: &GuestMemory| {};
         assert_eq!(broken_by(packed, &[HEADER, STATUS], none), None);
         assert_eq!(broken_by(packed, &[HEADER], none), Some(Broken::Status));
-        assert_eq!(broken_by(packed, &[HEADER, Piece { address: 8, ..STATUS }], none), Some(Broken::Status));
-        assert_eq!(broken_by(packed, &[HEADER, Piece { length: 0, ..STATUS }], none), Some(Broken::Status));
+        assert_eq!(
+            broken_by(packed, &[HEADER, Piece { address: 8, ..STATUS }], none),
+            Some(Broken::Status)
+        );
+        assert_eq!(
+            broken_by(packed, &[HEADER, Piece { length: 0, ..STATUS }], none),
+            Some(Broken::Status)
+        );
         let flags = |at: u64| BASE + at * 16 + if packed { 14 } else { 12 };
         let lap = if packed { 0x80u16 } else { 0 };
-        let set = |at: u64, value: u16| move |memory: &GuestMemory| memory.write(flags(at), &(value | lap).to_le_bytes()).unwrap();
+        let set = |at: u64, value: u16| {
+            move |memory: &GuestMemory| {
+                memory.write(flags(at), &(value | lap).to_le_bytes()).unwrap()
+            }
+        };
         // An indirect table of 16 bytes that points to itself; one with a next; one of 17.
         let nested = |memory: &GuestMemory| {
             set(0, 4)(memory);
@@ -153,13 +170,19 @@ fn what_cannot_be_answered_breaks_the_queue() {
 
 #[test]
 fn rings_that_lie_are_found_out() {
-    let put = |at: u64, value: u16| move |memory: &GuestMemory| memory.write(BASE + at, &value.to_le_bytes()).unwrap();
+    let put = |at: u64, value: u16| {
+        move |memory: &GuestMemory| memory.write(BASE + at, &value.to_le_bytes()).unwrap()
+    };
     let chain = [HEADER, STATUS];
     assert_eq!(broken_by(false, &chain, put(0x8002, 9)), Some(Broken::AvailableIndex));
     assert_eq!(broken_by(false, &chain, put(0x8004, 8)), Some(Broken::Head));
     // A chain whose last descriptor leads back to its first.
     let circle = |memory: &GuestMemory| {
-        let head = { let mut two = [0; 2]; memory.read(BASE + 0x8004, &mut two).unwrap(); u64::from(two[0]) };
+        let head = {
+            let mut two = [0; 2];
+            memory.read(BASE + 0x8004, &mut two).unwrap();
+            u64::from(two[0])
+        };
         memory.write(BASE + head * 16 + 12, &[1, 0, head as u8, 0]).unwrap();
     };
     assert_eq!(broken_by(false, &chain, circle), Some(Broken::Loop));
@@ -171,7 +194,9 @@ fn rings_that_lie_are_found_out() {
     };
     assert_eq!(broken_by(false, &chain, twice), Some(Broken::Twice));
     // A packed chain that goes on for ever.
-    let all = |memory: &GuestMemory| (0..8).for_each(|at| memory.write(BASE + at * 16 + 14, &[0x81, 0]).unwrap());
+    let all = |memory: &GuestMemory| {
+        (0..8).for_each(|at| memory.write(BASE + at * 16 + 14, &[0x81, 0]).unwrap())
+    };
     assert_eq!(broken_by(true, &chain, all), Some(Broken::Loop));
     assert_eq!(broken_by(true, &chain, put(16 + 12, 8)), Some(Broken::Head));
 }

@@ -1,7 +1,7 @@
 //! Queues against a driver that was written from the specification alone.
 
 mod crash;
-mod driver;
+pub(crate) mod driver;
 mod exchange;
 mod hostile;
 mod threads;
@@ -19,15 +19,15 @@ use driver::{BASE, MEMORY};
 
 /// What both sides agreed on, and where.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
-    size: u16,
-    packed: bool,
-    indirect: bool,
-    event_index: bool,
+pub(crate) struct Shape {
+    pub(crate) size: u16,
+    pub(crate) packed: bool,
+    pub(crate) indirect: bool,
+    pub(crate) event_index: bool,
 }
 
 impl Shape {
-    fn features(self) -> u64 {
+    pub(crate) fn features(self) -> u64 {
         let of = |on: bool, bit: u64| if on { bit } else { 0 };
         feature::VERSION_1
             | feature::FLUSH
@@ -37,10 +37,10 @@ impl Shape {
             | of(self.indirect, feature::RING_INDIRECT_DESC)
             | of(self.event_index, feature::RING_EVENT_IDX)
     }
-    fn addresses(self) -> Addresses {
+    pub(crate) fn addresses(self) -> Addresses {
         Addresses { descriptors: BASE, driver: BASE + 0x8000, device: BASE + 0xc000 }
     }
-    fn start(self) -> Position {
+    pub(crate) fn start(self) -> Position {
         Position(if self.packed { 0x8000_8000 } else { 0 })
     }
     fn config(self, kick: Option<OwnedFd>, call: Option<OwnedFd>) -> QueueConfig {
@@ -73,12 +73,18 @@ impl Shape {
 
 /// A guest's memory of two regions that follow each other.
 fn memory() -> Arc<GuestMemory> {
+    memory_and_file().0
+}
+/// The same, with its file and its regions.
+pub(crate) fn memory_and_file() -> (Arc<GuestMemory>, OwnedFd, [RegionSpec; 2]) {
     let file = memfd_create("guest", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).unwrap();
     ftruncate(&file, MEMORY).unwrap();
     let half = MEMORY / 2;
-    let spec = |at: u64| RegionSpec { guest: BASE + at, length: half, user: 0x7000_0000 + at, offset: at };
-    let regions = [(spec(0), file.as_fd()), (spec(half), file.as_fd())];
-    Arc::new(GuestMemory::map(&regions).unwrap())
+    let spec =
+        |at: u64| RegionSpec { guest: BASE + at, length: half, user: 0x7000_0000 + at, offset: at };
+    let regions = [spec(0), spec(half)];
+    let memory = GuestMemory::map(&regions.map(|spec| (spec, file.as_fd()))).unwrap();
+    (Arc::new(memory), file, regions)
 }
 
 /// A record that another queue can find again.
