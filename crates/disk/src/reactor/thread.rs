@@ -41,6 +41,18 @@ pub struct LaneHandle {
     thread: Option<JoinHandle<()>>,
 }
 
+/// An engine whose lane has panicked is of no use to anybody: the keeper starts the next
+/// one, which goes on from what is deposited.
+struct Fatal;
+
+impl Drop for Fatal {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 impl LaneHandle {
     /// Starts a lane. `first` runs on its thread before the first turn: what it refuses
     /// refuses the start.
@@ -62,7 +74,9 @@ impl LaneHandle {
             match made {
                 Ok((reactor, given)) => {
                     let _ = told.send(Ok(given));
+                    let fatal = Fatal;
                     reactor.run();
+                    drop(fatal);
                 }
                 Err(error) => {
                     let _ = told.send(Err(error));

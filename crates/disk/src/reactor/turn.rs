@@ -136,7 +136,8 @@ impl Reactor {
         }
         if worked {
             // Who was first is last next time.
-            self.active.rotate_left(1);
+            let one = self.active.len().min(1);
+            self.active.rotate_left(one);
         }
         worked
     }
