@@ -32,9 +32,14 @@ impl Service {
     pub fn start(program: &Path, directory: PathBuf, core: Option<usize>) -> Result<Self> {
         fs::create_dir_all(&directory)?;
         let mut command = Command::new("taskset");
+        let pinned = core.is_some();
         let core = core.map_or_else(|| "0-1023".to_owned(), |core| core.to_string());
         command.args(["-c", &core]).arg(program).arg("--dir").arg(&directory);
-        command.args(["disk", "up"]).stdin(Stdio::null()).stdout(Stdio::null());
+        command.args(["disk", "up"]);
+        if pinned {
+            command.args(["--core", &core]);
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         command.stderr(fs::File::create(directory.join("service.log"))?);
         let keeper = command.spawn().context("the disk service could not be started")?;
         let mut service = Self { keeper, directory };

@@ -8,6 +8,7 @@ mod packages;
 mod run;
 mod test;
 mod tidy;
+mod torture_disk;
 mod torture_record;
 
 use anyhow::{Result, bail};
@@ -19,7 +20,7 @@ cargo xtask COMMAND
                             from powered off to attested, running, and wiped
   setup                     install what the tests drive
   test [AREA]               install what is missing and run the tests of an area:
-                            all (default), machines, record, control, units
+                            all (default), machines, disk, record, control, units
   tidy [--lower]            check the map, headers, names, lengths and the journeys;
                             with --lower, lower the ratchets to what the tree has
   lint                      cargo fmt --check, clippy, deny, and tidy
@@ -32,6 +33,8 @@ cargo xtask COMMAND
                             the disk service beside its peers, on this machine
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
+  torture disk [--kills N] [--replacements N] [--pool-dir DIR]
+                            kill and replace the disk service under verified load
   agent                     build the static agent of the boot image
   openapi                   write docs/openapi.json anew from the code
 ";
@@ -52,6 +55,9 @@ fn main() -> Result<()> {
         }
         Some("torture") if rest.first().is_some_and(|what| what == "record") => {
             torture_record::run(&rest[1..])
+        }
+        Some("torture") if rest.first().is_some_and(|what| what == "disk") => {
+            torture_disk::run(&rest[1..])
         }
         Some("agent") => demo::agent(),
         Some("openapi") => test::openapi(),

@@ -17,7 +17,8 @@ pub fn test(arguments: &[String]) -> Result<()> {
         "record" => &["record"],
         "control" => &["control", "client", "cli"],
         "machines" => &["machine", "bmc", "netboot", "attest", "deploy", "lab"],
-        other => bail!("there is no area {other}: all, units, record, control, machines"),
+        "disk" => &["volume", "disk", "world", "lab", "program"],
+        other => bail!("there is no area {other}: all, units, record, control, machines, disk"),
     };
     let python = setup()?;
     if area == "all" {
@@ -32,7 +33,14 @@ pub fn test(arguments: &[String]) -> Result<()> {
         test.arg("--workspace");
     }
     for name in crates {
-        test.args(["-p", &format!("bedplate-{name}")]);
+        match *name {
+            "program" => test.args(["-p", "bedplate"]),
+            name => test.args(["-p", &format!("bedplate-{name}")]),
+        };
+    }
+    if area == "disk" && has_nextest() {
+        // Of the lab and of the program only what is about disks.
+        test.args(["-E", "not (package(bedplate-lab) + package(bedplate)) + test(/disk/)"]);
     }
     test.env("BEDPLATE_SUSHY_EMULATOR", python.join("bin/sushy-emulator"));
     test.env("BEDPLATE_RF_VALIDATOR", python.join("bin/rf_service_validator"));
@@ -46,6 +54,7 @@ pub fn setup() -> Result<std::path::PathBuf> {
     packages::ensure(packages::BUILD)?;
     packages::ensure(packages::RACK)?;
     packages::ensure(packages::TEST)?;
+    packages::ensure(packages::DISK)?;
     packages::python(PYTHON)
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use lab::disk_client::session::{self, Options};
-use lab::disk_client::{Pattern, Plan, Shape, measured};
+use lab::disk_client::{Pattern, Plan, Shape, cipher, measured};
 
 /// What to do to which disk.
 #[derive(Debug, Args)]
@@ -86,6 +86,9 @@ pub struct Arguments {
     /// Only spin, and tell how long the machine itself holds a thread up
     #[arg(long)]
     noise: bool,
+    /// Only encrypt and decrypt, and tell how many blocks a second one core can
+    #[arg(long)]
+    cipher: bool,
 }
 
 /// Does it, and prints one line of JSON at the end.
@@ -93,6 +96,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let nanos = (arguments.seconds * 1e9) as u64;
     if arguments.noise {
         println!("{}", measured::noise(nanos));
+        return Ok(());
+    }
+    if arguments.cipher {
+        println!("{}", cipher::alone(nanos)?);
         return Ok(());
     }
     let pattern = match (arguments.sequential, arguments.once) {

@@ -72,7 +72,7 @@ impl Kind<'_> {
         let null = "null-co,size=1073741824,read-zeroes=off";
         let file =
             |path: &Path, name: &str| format!("file,node-name={name},filename={}", path.display());
-        let words = match self {
+        match self {
             Kind::Null => vec!["--blockdev".to_owned(), format!("{null},node-name=n")],
             Kind::Throttled => vec![
                 "--object".to_owned(),
@@ -100,8 +100,7 @@ impl Kind<'_> {
                 "--blockdev".to_owned(),
                 "luks,node-name=n,file=f,key-secret=s".to_owned(),
             ],
-        };
-        words
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! must be true), [`session`] (the program `bedplate lab disk-client`).
 
 pub mod chain;
+pub mod cipher;
 pub mod client;
 pub mod connection;
 pub mod histogram;

@@ -1,0 +1,234 @@
+//! Kills, replacements and snapshots under load.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use model::volume::{DiskOrder, PoolMedium};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::Value;
+
+use super::load::Load;
+use super::{Figures, Orders};
+use crate::disk_service::{Service, Wish};
+
+/// MiB of each volume.
+const VOLUME: u64 = 48;
+/// MiB of the pool: enough for all, and for a snapshot of each.
+const POOL: u64 = 512;
+/// Longest from a kill to the next engine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What each client does, beside its number.
+const LOAD: [&str; 12] = [
+    "--depth",
+    "16",
+    "--write",
+    "500",
+    "--zero",
+    "20",
+    "--flush",
+    "20",
+    "--blocks",
+    "8",
+    "--sizes",
+    "--indirect",
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strike {
+    Kill,
+    /// A kill while a replacement is under way.
+    KillReplacing,
+    Replace,
+}
+
+/// Strikes so often as ordered.
+pub fn strike(orders: &Orders) -> Result<Figures> {
+    let service = Service::start(&orders.program, orders.folder.join("service"), None)?;
+    let path = orders.pools.join("pool").display().to_string();
+    service.pool("pool", PoolMedium::File { path }, POOL)?;
+    let mut loads = Vec::new();
+    for (number, (name, encrypt)) in
+        (1..).zip([("plain", false), ("sealed", true), ("snapped", false)])
+    {
+        service.volume(Wish { encrypt, ..Wish::in_pool(name, "pool", VOLUME) })?;
+        let socket = service.attach(name, false)?;
+        let id = number.to_string();
+        let more = [&LOAD[..], &["--verify", &id, "--seed", &id, "--pause", "200"]].concat();
+        loads.push(Load::start(&orders.program, name, &socket, &more)?);
+    }
+    let mut torture = Torture { service, loads, chance: orders.seed | 1, seen: Figures::default() };
+    let began = Instant::now();
+    torture.all(orders.kills, orders.replacements)?;
+    let mut seen = torture.end()?;
+    seen.told.push(format!("struck for {:.1} s", began.elapsed().as_secs_f64()));
+    Ok(seen)
+}
+
+struct Torture {
+    service: Service,
+    loads: Vec<Load>,
+    chance: u64,
+    seen: Figures,
+}
+
+impl Torture {
+    fn below(&mut self, most: u64) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance % most.max(1)
+    }
+
+    fn all(&mut self, kills: u32, replacements: u32) -> Result<()> {
+        let (mut kills, mut replacements) = (kills, replacements);
+        while kills + replacements > 0 {
+            thread::sleep(Duration::from_micros(self.below(100_000)));
+            let kill = self.below(u64::from(kills + replacements)) < u64::from(kills);
+            let strike = match kill {
+                true if self.below(6) == 0 => Strike::KillReplacing,
+                true => Strike::Kill,
+                false => Strike::Replace,
+            };
+            self.one(strike).with_context(|| format!("{strike:?}: {}", self.service.log()))?;
+            if kill {
+                kills -= 1
+            } else {
+                replacements -= 1
+            }
+            let done = self.seen.kills + self.seen.replacements;
+            if done.is_multiple_of(15) {
+                self.snapshot(done).with_context(|| format!("snapshot: {}", self.service.log()))?;
+            }
+            if done.is_multiple_of(50) {
+                println!("  {} kills, {} replacements", self.seen.kills, self.seen.replacements);
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, strike: Strike) -> Result<()> {
+        let before = self.service.status()?;
+        let at = monotonic();
+        match strike {
+            Strike::Replace => {
+                let after = self.service.order(&DiskOrder::Replace { program: None })?;
+                self.seen.cut_overs.push(after["cut_overs"]["last"].as_u64().unwrap_or(0));
+                if after["pid"] == before.pid {
+                    bail!("the engine is the same as before: {after}");
+                }
+                self.seen.replacements += 1;
+            }
+            Strike::Kill => self.kill(before.pid)?,
+            Strike::KillReplacing => {
+                let after = Duration::from_micros(self.below(30_000));
+                thread::scope(|scope| -> Result<()> {
+                    let service = &self.service;
+                    let replace =
+                        scope.spawn(|| service.order(&DiskOrder::Replace { program: None }));
+                    thread::sleep(after);
+                    // Whichever is the engine now; the order may well fail.
+                    let pid = service.status().map_or(before.pid, |status| status.pid);
+                    let killed = kill(pid);
+                    let _ = replace.join();
+                    killed
+                })?;
+                self.seen.kills += 1;
+            }
+        }
+        self.recovered(strike, before.pid)?;
+        self.waits(strike, at)
+    }
+
+    fn kill(&mut self, pid: u32) -> Result<()> {
+        self.seen.kills += 1;
+        kill(pid)
+    }
+
+    /// Waits until another engine answers.
+    fn recovered(&self, strike: Strike, before: u32) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match self.service.status() {
+                Ok(status) if strike != Strike::Kill || status.pid != before => return Ok(()),
+                Ok(_) | Err(_) if Instant::now() < until => thread::sleep(Duration::from_millis(1)),
+                Ok(_) => bail!("the engine that was killed still answers"),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until every client has answers again; how long each waited for its first.
+    fn waits(&mut self, strike: Strike, at: u64) -> Result<()> {
+        for load in &mut self.loads {
+            load.goes_on()?;
+            // The pauses that reach past the strike; a client that saw none waited for
+            // less than it tells.
+            let longest = load.pauses.iter().filter(|(_, to)| *to > at);
+            let longest = longest.map(|(from, to)| to - at.max(*from)).max().unwrap_or(200_000);
+            match strike {
+                Strike::Kill => self.seen.first_answers.push(longest),
+                Strike::KillReplacing => {}
+                Strike::Replace => {
+                    self.seen.worst_replacement = self.seen.worst_replacement.max(longest);
+                }
+            }
+            load.pauses.clear();
+        }
+        Ok(())
+    }
+
+    /// A snapshot under load is a moment between its order and its answer.
+    fn snapshot(&mut self, number: u32) -> Result<()> {
+        let name = format!("s{number}");
+        let load = self.loads.iter_mut().find(|load| load.volume == "snapped");
+        let load = load.context("the volume is under load")?;
+        load.order(&format!("begin {name}"), "begun")?;
+        self.service
+            .order(&DiskOrder::VolumeSnapshot { volume: "snapped".into(), name: name.clone() })?;
+        load.order(&format!("end {name}"), "ended")?;
+        let snapshot = format!("snapped@{name}");
+        let socket = self.service.attach(&snapshot, true)?;
+        let line = load.order(&format!("check {name} {}", socket.display()), "checked")?;
+        if !line["error"].is_null() {
+            bail!("the snapshot cannot be read: {line}");
+        }
+        self.seen.snapshots += 1;
+        self.count(&line);
+        self.service.order(&DiskOrder::Detach { volume: snapshot.clone() })?;
+        self.service.order(&DiskOrder::VolumeDelete { volume: snapshot }).map(drop)
+    }
+
+    fn count(&mut self, line: &Value) {
+        let of = |key: &str| line[key].as_u64().unwrap_or(0);
+        let seen = &mut self.seen;
+        seen.errors += of("errors") + line["scan"]["errors"].as_u64().unwrap_or(0);
+        seen.acknowledged += of("acknowledged");
+        seen.lost += of("lost");
+        seen.doubled += of("doubled");
+        seen.reordered += of("reordered");
+        seen.strange += of("torn") + of("foreign") + of("garbage");
+        let told = line["told"].as_array().into_iter().flatten();
+        seen.told.extend(told.filter_map(|it| it.as_str().map(str::to_owned)));
+    }
+
+    fn end(mut self) -> Result<Figures> {
+        for load in std::mem::take(&mut self.loads) {
+            let line = load.end().with_context(|| self.service.log())?;
+            self.count(&line);
+        }
+        Ok(std::mem::take(&mut self.seen))
+    }
+}
+
+fn kill(pid: u32) -> Result<()> {
+    let pid = Pid::from_raw(pid.cast_signed()).context("an engine has a process")?;
+    kill_process(pid, Signal::KILL).context("killing the engine")
+}
+
+/// Nanoseconds of the clock that the clients tell of.
+fn monotonic() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+}
