@@ -21,6 +21,8 @@
 //! Answers and sends make room for requests that were received already. Nothing tells
 //! of them: before waiting for the socket, ask [`Connection::has_request`].
 //!
+//! A [`Pace`] says when it is better to wait a little, so that requests come together.
+//!
 //! Data is not copied: a read goes into the memory that is sent, a write is taken from
 //! the memory it was received in. Memory is one region for each connection, given when
 //! it begins; when it is full, no more is read from the socket.
@@ -34,6 +36,7 @@ pub mod connection;
 pub mod export;
 pub mod listener;
 pub mod negotiation;
+pub mod pace;
 pub mod tls;
 pub mod transport;
 pub mod wire;
@@ -42,5 +45,6 @@ pub use connection::{Ask, Broken, Connection, RestoreError, Saved, StatusExtent,
 pub use export::{Agreed, Export, Exports};
 pub use listener::{Arrived, Listener, Listening, Permit, PlainTcp, Rules, Sink};
 pub use negotiation::{Negotiation, Progress, TlsMode};
+pub use pace::Pace;
 pub use tls::{ServerTls, TlsError, TlsSocket};
 pub use transport::{Received, Sent, Transport};

@@ -239,6 +239,9 @@ impl Connection {
 
     /// Where the client's bytes are to be received. Empty when the memory is full, or
     /// when nothing more is wanted: then wait until replies have been sent.
+    ///
+    /// While a receive into it is under way (io_uring), it stays where it is as long as
+    /// this is not called again; requests may be taken and answered meanwhile.
     pub fn space(&mut self) -> &mut [u8] {
         if matches!(self.stage, Stage::Ended | Stage::Broken) {
             return &mut [];
@@ -252,7 +255,8 @@ impl Connection {
         self.inlet.received(bytes);
     }
 
-    /// What is to be sent, in order; up to 64 pieces. Empty when all is sent.
+    /// What is to be sent, in order; up to 64 pieces. Empty when all is sent. The pieces
+    /// stay where they are until [`Connection::sent`], for a send that is under way.
     pub fn output(&self) -> Output<'_> {
         let mut output = Output { slices: [IoSlice::new(&[]); SLICES], count: 0 };
         for ((at, length), slice) in self.outlet.pending().zip(&mut output.slices) {
