@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
+use client::disk_orders::order;
 use ::disk::engine;
-use ::disk::orders::client::order;
 use ::disk::reactor::{LaneSettings, Polling};
 use model::Bytes;
 use model::volume::{Attachment, DiskOrder, DiskStatus, PoolMedium, PoolSpec};

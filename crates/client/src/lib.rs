@@ -6,10 +6,12 @@
 //! are tried again without asking. Methods with names are in [`named`].
 //!
 //! Read in this order: [`settings`], [`call`](Client::call), [`watch`], [`content`].
+//! The disk service of a host is not behind the API: it is asked by [`disk_orders`].
 
 mod attempt;
 mod call;
 mod content;
+pub mod disk_orders;
 mod error;
 mod named;
 mod path;

@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use orders::{
-    Attachment, Backing, CutOvers, DiskOrder, DiskProblem, DiskProtocol, DiskReply, DiskStatus,
-    LaneStatus, Latency, Pool, PoolMedium, PoolSpec, ScrubFound, Volume, VolumeSpec,
+    Attachment, Backing, CutOvers, DISK_LINE, DISK_SOCKET, DiskOrder, DiskProblem, DiskProtocol,
+    DiskReply, DiskStatus, LaneStatus, Latency, Pool, PoolMedium, PoolSpec, ScrubFound, Volume,
+    VolumeSpec,
 };
 
 /// How long a burst lasts when [`Limits::burst_seconds`] does not say.

@@ -2,19 +2,15 @@
 //! each ([`model::volume::DiskOrder`]), answered by a line ([`model::volume::DiskReply`]).
 //!
 //! The socket is `disk.sock` in the service's directory and can be used by the
-//! service's user only (0600). [`client`] is the other end.
+//! service's user only (0600). The other end is in the crate `client`.
 
-pub mod client;
 mod server;
 
 pub use server::{Serving, serve};
 
 use std::path::{Path, PathBuf};
 
-/// Longest order and longest reply, in bytes.
-pub const LINE: usize = 4 << 20;
-
 /// Where the socket is.
 pub fn socket(directory: &Path) -> PathBuf {
-    directory.join("disk.sock")
+    directory.join(model::volume::DISK_SOCKET)
 }

@@ -7,9 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use model::volume::{DiskOrder, DiskProblem, DiskReply};
+use model::volume::{DISK_LINE, DiskOrder, DiskProblem, DiskReply};
 
-use super::LINE;
 use crate::listening::{Stop, accept};
 
 /// Clients at the same time. More are hung up on.
@@ -69,7 +68,7 @@ fn converse(stream: &UnixStream, carry_out: &CarryOut) -> io::Result<()> {
     let mut reader = BufReader::new(stream);
     loop {
         let mut line = Vec::new();
-        reader.by_ref().take(LINE as u64).read_until(b'\n', &mut line)?;
+        reader.by_ref().take(DISK_LINE as u64).read_until(b'\n', &mut line)?;
         if line.is_empty() {
             return Ok(());
         }

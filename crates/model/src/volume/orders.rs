@@ -10,6 +10,12 @@ use super::Limits;
 use crate::time::Timestamp;
 use crate::unit::Bytes;
 
+/// The file name of the control socket, in the service's directory.
+pub const DISK_SOCKET: &str = "disk.sock";
+
+/// Longest order and longest reply, in bytes.
+pub const DISK_LINE: usize = 4 << 20;
+
 /// What can be asked of the disk service of a host: one line of JSON each, with `verb`
 /// beside the fields. Volumes are named `NAME`, snapshots `NAME@SNAPSHOT`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

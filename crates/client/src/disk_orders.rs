@@ -1,15 +1,16 @@
-//! Asks the service. Blocking: an order is answered in milliseconds, except those that
-//! copy an image.
+//! Asks the disk service of a host, at its control socket: one line of JSON there, one
+//! back ([`model::volume::DiskOrder`]). It needs no control plane and no token: whoever
+//! may use the socket may ask.
+//!
+//! Blocking: an order is answered in milliseconds, except scrubs and replacements.
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use model::volume::{DiskOrder, DiskProblem, DiskReply};
+use model::volume::{DISK_LINE, DISK_SOCKET, DiskOrder, DiskProblem, DiskReply};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
-
-use super::{LINE, socket};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -35,15 +36,19 @@ pub enum OrderError {
 
 /// Sends an order to the service of a directory and waits for its answer, in the shape
 /// that the order is answered with.
+///
+/// # Errors
+/// [`OrderError`]; after [`OrderError::Cut`] it is not known whether the order was
+/// carried out.
 pub fn order<T: DeserializeOwned>(directory: &Path, order: &DiskOrder) -> Result<T, OrderError> {
-    let path = socket(directory);
     let absent = |source| OrderError::Absent { directory: directory.to_owned(), source };
-    let mut stream = UnixStream::connect(path).map_err(absent)?;
+    let mut stream = UnixStream::connect(directory.join(DISK_SOCKET)).map_err(absent)?;
     let mut line = serde_json::to_vec(order).map_err(OrderError::Strange)?;
     line.push(b'\n');
     stream.write_all(&line).map_err(OrderError::Cut)?;
     let mut reply = Vec::new();
-    BufReader::new(stream.take(LINE as u64)).read_until(b'\n', &mut reply).map_err(OrderError::Cut)?;
+    let mut reader = BufReader::new(stream.take(DISK_LINE as u64));
+    reader.read_until(b'\n', &mut reply).map_err(OrderError::Cut)?;
     if reply.last() != Some(&b'\n') {
         return Err(OrderError::Cut(io::ErrorKind::UnexpectedEof.into()));
     }
