@@ -12,8 +12,13 @@ const ALLOWED: &[(&str, &str)] = &[
     ("crates/disk/src/ring/", "rings in the memory of guests"),
     ("crates/disk/src/shared/", "memory that outlives a process"),
     ("crates/lab/src/disk_client/", "the guest's side of those rings"),
+    (
+        "crates/lab/src/simulated_disk/memory.rs",
+        "the memory that a simulated lane and its clients share",
+    ),
     ("crates/volume/src/memory.rs", "guest memory and shared regions"),
     ("crates/volume/src/seal/", "ciphers and checksums by the instructions of the processor"),
+    ("crates/volume/tests/volume/", "the tests' side of segments and regions"),
     ("crates/world/src/disk/", "io_uring, whose buffers must outlive the call"),
     ("crates/deploy/src/kernel/", "system calls that nobody has wrapped"),
     ("crates/record/tests/record/on_sqlite.rs", "a full disk in a mount namespace of the test's"),
