@@ -1,13 +1,118 @@
-//! Live replacement (being filled).
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use crate::engine::*;
-use crate::keeper::wire::Message;
-use crate::orders::Serving;
-#[derive(Default)]
-pub(crate) struct Replacing {}
-impl Replacing { pub fn ended(&self, _r: Result<(), String>) {} }
-pub(crate) enum Outcome { HandedOver, GoesOn }
-pub(crate) fn hand_over(_e: &Arc<Engine>, _m: Message, _s: &mut Option<Serving>) -> Outcome { Outcome::GoesOn }
-pub(crate) fn take_over(_s: &Settings, _k: crate::keeper::client::Keeper, _g: u64, _p: OwnedFd) -> Result<(Arc<Engine>, Serving), EngineError> { unimplemented!() }
-impl Engine { pub(crate) fn replace(self: &Arc<Self>, _p: Option<std::path::PathBuf>) -> Result<model::volume::DiskStatus, model::volume::DiskProblem> { unimplemented!() } }
+//! Live replacement: a successor takes the lane over while guests go on.
+//!
+//! The old engine and the new one talk over a channel that the keeper made:
+//!
+//! 1. old: it takes no orders, connections and messages of VMMs any more; requests are
+//!    served on. It sends `paused`, with the files and devices of its lane and the ring
+//!    that completions are going to be forwarded in.
+//! 2. new: fetches the deposits from the keeper, maps everything, and says `ready`.
+//! 3. old: at the end of a turn, with everything published, it saves the lane's small
+//!    state and sends it as `lane`. From here on it only forwards completions.
+//! 4. new: restores the lane, writes its generation into the status page, polls. That
+//!    write is the commit. Then it says `taken`, and becomes the keeper's current engine.
+//! 5. old: ends when nothing that it had submitted is in flight.
+//!
+//! Nothing is issued twice and nothing is replayed. Whatever fails before the commit, in
+//! either process, the old engine goes on; it knows by the page whether there was one.
+//! If a process dies after it, both end, and the next engine recovers as after a crash.
+
+mod giving;
+mod shape;
+mod taking;
+
+pub(crate) use giving::{Outcome, hand_over};
+pub(crate) use taking::take_over;
+
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use model::volume::{DiskOrder, DiskProblem, DiskReply, DiskStatus};
+
+use crate::engine::Engine;
+use crate::engine::problem::{problem, system};
+use crate::keeper::wire::Kind;
+use crate::orders::socket;
+
+/// What is said over the channel between two engines, as keys of messages.
+mod word {
+    pub const PAUSED: &str = "paused";
+    pub const READY: &str = "ready";
+    pub const LANE: &str = "lane";
+    pub const TAKEN: &str = "taken";
+    pub const REFUSED: &str = "refused";
+}
+
+/// A replacement that somebody asked for waits for at most so long.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Who waits for the end of a replacement.
+#[derive(Debug, Default)]
+pub(crate) struct Replacing {
+    waits: Mutex<Option<Sender<Result<(), String>>>>,
+    /// Held by who answers the order, so that the process does not end before.
+    answering: Mutex<()>,
+}
+
+impl Replacing {
+    fn begin(&self) -> Option<Receiver<Result<(), String>>> {
+        let mut waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits.is_some() {
+            return None;
+        }
+        let (told, ended) = channel();
+        *waits = Some(told);
+        Some(ended)
+    }
+    /// It has ended, so or so.
+    pub fn ended(&self, how: Result<(), String>) {
+        let waits = self.waits.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waits) = waits {
+            let _ = waits.send(how);
+        }
+    }
+    /// Waits until the order has been answered.
+    fn answered(&self) {
+        drop(self.answering.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Engine {
+    /// Has the keeper start a successor, and waits until it has taken over. It answers.
+    pub(crate) fn replace(self: &Arc<Self>, program: Option<PathBuf>) -> Result<DiskStatus, DiskProblem> {
+        let _answering = self.replacing.answering.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = "wait for the other one to end";
+        let ended = self.replacing.begin().ok_or_else(|| problem("replacing", "another replacement is under way", next))?;
+        let path = program.as_ref().map_or(&b""[..], |program| program.as_os_str().as_encoded_bytes());
+        if let Err(error) = self.keeper.say(Kind::Replace, path) {
+            self.replacing.ended(Ok(()));
+            return Err(system("the keeper does not listen", &error));
+        }
+        let how = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| Err("it took too long".into()));
+        how.map_err(|why| {
+            let what = format!("the running engine goes on: {why}");
+            problem("not_replaced", what, "see the log of `bedplate disk up`")
+        })?;
+        status_of(&self.directory).map_err(|error| {
+            problem("replaced", format!("the new engine serves, and does not answer: {error}"), "ask again: bedplate disk status")
+        })
+    }
+}
+
+/// Asks the engine that listens now for its status.
+fn status_of(directory: &Path) -> io::Result<DiskStatus> {
+    let mut stream = UnixStream::connect(socket(directory))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = serde_json::to_vec(&DiskOrder::Status)?;
+    line.push(b'\n');
+    stream.write_all(&line)?;
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply)?;
+    match serde_json::from_str(&reply)? {
+        DiskReply::Ok(status) => Ok(serde_json::from_value(status)?),
+        DiskReply::Error(problem) => Err(io::Error::other(problem)),
+    }
+}

@@ -73,6 +73,13 @@ impl Clients {
         };
         let socket = listening.as_fd().try_clone_to_owned()?;
         engine.keeper.put(&listener_key(&served.volume), &served, &[socket.as_fd()])?;
+        let mut clients = Self::new(served, bytes, handle, socket);
+        clients.listen(engine, listening)?;
+        Ok(clients)
+    }
+
+    /// A volume that nobody may connect to before [`Clients::go_on`].
+    pub fn new(served: Served, bytes: u64, handle: VolumeHandle, socket: OwnedFd) -> Self {
         let export = Export {
             name: served.volume.clone(),
             description: String::new(),
@@ -80,9 +87,7 @@ impl Clients {
             read_only: served.read_only,
             key: u64::from(handle.0),
         };
-        let mut clients = Self { served, handle, export, listener: None, socket };
-        clients.listen(engine, listening)?;
-        Ok(clients)
+        Self { served, handle, export, listener: None, socket }
     }
 
     fn listen(&mut self, engine: &Arc<Engine>, listening: Listening) -> io::Result<()> {
@@ -118,16 +123,15 @@ impl Clients {
         self.listen(engine, listening)
     }
 
-    /// A client that a predecessor had goes on; it is counted if there is room.
-    pub fn adopt(&self, engine: &Arc<Engine>, key: SocketKey, connection: Connection, socket: OwnedFd) -> NewSocket {
-        let permit = self.listener.as_ref().and_then(Listener::permit);
-        NewSocket {
-            key,
-            volume: self.handle,
-            connection,
-            transport: Transport::Plain(socket),
-            gone: gone(engine, permit),
-        }
+    /// What makes a client of a connection that a predecessor had.
+    pub fn adopt(
+        &self,
+        engine: &Arc<Engine>,
+        key: SocketKey,
+        socket: OwnedFd,
+    ) -> Box<dyn FnOnce(Connection) -> NewSocket + Send> {
+        let (volume, gone) = (self.handle, gone(engine, None));
+        Box::new(move |connection| NewSocket { key, volume, connection, transport: Transport::Plain(socket), gone })
     }
 
     /// Serves the volume no more: clients are hung up on when what they asked is answered.

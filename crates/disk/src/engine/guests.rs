@@ -29,6 +29,8 @@ pub(crate) struct Guests {
     pub served: Served,
     pub device: Arc<Device>,
     pub handle: VolumeHandle,
+    /// The listening socket, for who goes on with it.
+    listener: OwnedFd,
     stop: Stop,
     accepting: Option<JoinHandle<()>>,
     session: Arc<Mutex<Option<Running>>>,
@@ -123,23 +125,30 @@ impl Guests {
         listener: Option<OwnedFd>,
     ) -> io::Result<Self> {
         let listener = match listener {
-            Some(fd) => fd.into(),
-            None => listen(&served.socket)?,
+            Some(fd) => fd,
+            None => listen(&served.socket)?.into(),
         };
         engine.keeper.put(&listener_key(&served.volume), &served, &[listener.as_fd()])?;
-        let mut guests = Self {
-            served,
-            device: Arc::new(device),
-            handle,
-            stop: Stop::new()?,
-            accepting: None,
-            session: Arc::default(),
-        };
-        guests.accept_at(engine, listener)?;
+        let mut guests = Self::new(served, device, handle, listener)?;
+        guests.go_on(engine, None)?;
         Ok(guests)
     }
 
-    fn accept_at(&mut self, engine: &Arc<Engine>, listener: std::os::unix::net::UnixListener) -> io::Result<()> {
+    /// A volume that nobody may connect to before [`Guests::go_on`].
+    pub fn new(served: Served, device: Device, handle: VolumeHandle, listener: OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            served,
+            device: Arc::new(device),
+            handle,
+            listener,
+            stop: Stop::new()?,
+            accepting: None,
+            session: Arc::default(),
+        })
+    }
+
+    fn accept(&mut self, engine: &Arc<Engine>) -> io::Result<()> {
+        let listener = std::os::unix::net::UnixListener::from(self.listener.try_clone()?);
         let (engine, slot) = (Arc::clone(engine), Arc::clone(&self.session));
         let (device, handle) = (Arc::clone(&self.device), self.handle);
         let (volume, stop) = (self.served.volume.clone(), self.stop.clone());
@@ -215,10 +224,10 @@ impl Guests {
         Some(Resumed { number: running.number, session, socket })
     }
 
-    /// Goes on after a pause.
-    pub fn go_on(&mut self, engine: &Arc<Engine>, listener: OwnedFd, paused: Option<Resumed>) -> io::Result<()> {
+    /// Takes connections and messages, after a pause or for the first time.
+    pub fn go_on(&mut self, engine: &Arc<Engine>, paused: Option<Resumed>) -> io::Result<()> {
         self.stop = Stop::new()?;
-        self.accept_at(engine, listener.into())?;
+        self.accept(engine)?;
         match paused {
             Some(paused) => self.listen_to(paused),
             None => Ok(()),

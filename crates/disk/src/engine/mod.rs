@@ -9,14 +9,14 @@
 //! the lane's thread by [`crate::reactor::LaneHandle::ask`]. What is common to them is
 //! in a [`Table`] behind a lock that no thread of a lane ever takes.
 
-mod book;
-mod clients;
-mod guests;
+pub(crate) mod book;
+pub(crate) mod clients;
+pub(crate) mod guests;
 mod key;
-mod outside;
-mod pools;
-mod problem;
-mod start;
+pub(crate) mod outside;
+pub(crate) mod pools;
+pub(crate) mod problem;
+pub(crate) mod start;
 mod status;
 mod verbs;
 mod volumes;
@@ -24,6 +24,7 @@ mod volumes;
 pub use start::{EngineError, Settings, run};
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,6 +57,8 @@ pub struct Engine {
     pub(crate) confinement: Mutex<String>,
     /// Numbers of sessions and clients. Never used again, not even by a successor.
     pub(crate) numbers: AtomicU64,
+    /// The control socket, to be served again when a replacement failed.
+    pub(crate) orders_socket: Mutex<Option<OwnedFd>>,
     /// One order that changes something at a time.
     pub(crate) orders: Mutex<()>,
     /// What happens while a successor is being put in our place.

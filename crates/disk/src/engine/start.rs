@@ -1,7 +1,8 @@
 //! An engine begins, and ends.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,6 +132,7 @@ pub(crate) fn make(
         table: Mutex::new(Table::default()),
         confinement: Mutex::new("not confined".into()),
         numbers: AtomicU64::new(1),
+        orders_socket: Mutex::new(None),
         orders: Mutex::new(()),
         replacing: Replacing::default(),
     }))
@@ -199,6 +201,20 @@ impl Engine {
             None => listen(&orders::socket(&self.directory))?,
         };
         self.keeper.put(ORDERS, &(), &[listener.as_fd()])?;
+        let again = listener.as_fd().try_clone_to_owned()?;
+        *self.orders_socket.lock().unwrap_or_else(PoisonError::into_inner) = Some(again);
+        self.serve_orders(listener)
+    }
+
+    /// Serves the control socket again.
+    pub(crate) fn take_orders_again(self: &Arc<Self>) -> Option<Serving> {
+        let socket = self.orders_socket.lock().unwrap_or_else(PoisonError::into_inner);
+        let again = socket.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(OwnedFd::try_clone);
+        let serving = again.and_then(|socket| self.serve_orders(socket.into()));
+        serving.inspect_err(|error| tracing::error!(%error, "orders are not taken any more")).ok()
+    }
+
+    fn serve_orders(self: &Arc<Self>, listener: UnixListener) -> io::Result<Serving> {
         let engine = Arc::clone(self);
         orders::serve(listener, Arc::new(move |order| engine.carry_out(order)))
     }

@@ -27,6 +27,7 @@ impl Engine {
             DiskOrder::VolumeList => told(self.volume_list(&self.table())?),
             DiskOrder::VolumeShow { volume } => told(self.show(&self.table(), &volume)?),
             DiskOrder::Status => told(self.status(&self.table())?),
+            DiskOrder::Scrub { volume } => told(self.scrub(&volume)?),
             DiskOrder::Replace { program } => told(self.replace(program.map(PathBuf::from))?),
             changes => {
                 let _alone = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,12 +58,12 @@ impl Engine {
             }
             DiskOrder::Detach { volume } => told(self.unserve(&volume, DiskProtocol::VhostUser)?),
             DiskOrder::Unserve { volume } => told(self.unserve(&volume, DiskProtocol::Nbd)?),
-            DiskOrder::Scrub { volume } => told(self.scrub(&volume)?),
             DiskOrder::PoolList
             | DiskOrder::PoolShow { .. }
             | DiskOrder::VolumeList
             | DiskOrder::VolumeShow { .. }
             | DiskOrder::Status
+            | DiskOrder::Scrub { .. }
             | DiskOrder::Replace { .. } => self.carry_out(order),
         }
     }

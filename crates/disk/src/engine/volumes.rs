@@ -133,7 +133,7 @@ impl Engine {
     }
 
     fn change(&self, pool: PoolIndex, change: Change, key: Option<VolumeKey>) -> Result<(), DiskProblem> {
-        self.command(pool, Command::Change { change, key }).map(drop)
+        self.command(pool, Command::Change { change: Box::new(change), key }).map(drop)
     }
 
     pub(super) fn volume_create(&self, spec: VolumeSpec) -> Result<Volume, DiskProblem> {

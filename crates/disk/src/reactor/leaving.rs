@@ -59,6 +59,8 @@ pub(super) struct Forward {
     ring: Completions,
     wake: OwnedFd,
     sockets: Vec<LeftSocket>,
+    /// When the last request was fetched, at the latest.
+    since: u64,
 }
 
 impl Reactor {
@@ -83,8 +85,13 @@ impl Reactor {
         let (sockets, left) = self.save_sockets();
         self.active.clear();
         self.touched.clear();
-        self.leaving = Some(Forward { ring, wake, sockets: left });
+        self.leaving = Some(Forward { ring, wake, sockets: left, since: now });
         Ok(SavedLane { lane, guests, sockets, memory, next_command: self.next_command })
+    }
+
+    /// When it left: no request was fetched after that.
+    pub fn stopped(&self) -> u64 {
+        self.leaving.as_ref().map_or_else(monotonic_nanos, |leaving| leaving.since)
     }
 
     /// Nothing is between the lane and the outside: completions that came are handed in,

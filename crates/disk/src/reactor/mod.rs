@@ -48,6 +48,10 @@ use sockets::Socket;
 /// Work for a lane.
 pub type Work = Box<dyn FnOnce(&mut Reactor) + Send>;
 
+/// Owners of extents, each with its sealed key, the volume that is bound to, and which
+/// of its keys it is.
+pub type SealedKeys = Vec<(volume::Origin, Option<(model::secret::Sealed, uuid::Uuid, u32)>)>;
+
 /// Who hears how a command ended.
 type Answers = Sender<Result<Answered, CommandError>>;
 
@@ -133,6 +137,17 @@ impl Reactor {
     /// The files and devices of the lane, for a successor.
     pub fn descriptors(&self) -> std::io::Result<Vec<(u16, std::path::PathBuf, std::os::fd::OwnedFd)>> {
         self.media.descriptors()
+    }
+    /// Owners of the extents of a pool, each with its sealed key, and whose that is.
+    pub fn sealed_keys(&self, pool: volume::lane::PoolIndex) -> SealedKeys {
+        let Some(directory) = self.lane.directory(pool) else { return Vec::new() };
+        let id = |number| directory.entry(number).map(|entry| entry.id).ok();
+        let each = |(origin, entry): (&volume::Origin, &volume::directory::OriginEntry)| {
+            let key = entry.key.as_ref().and_then(|key| Some((key.clone(), id(entry.volume)?, entry.key_epoch)));
+            // A volume that was deleted took its key along: nothing of it is read again.
+            (key.is_some() || entry.key.is_none()).then_some((*origin, key))
+        };
+        directory.origins.iter().filter_map(each).collect()
     }
     /// Opens a file or device as a volume.
     pub fn open_raw(

@@ -1,0 +1,219 @@
+//! The old engine's side.
+
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use model::Bytes;
+use rustix::event::{PollFd, Timespec, poll};
+
+use super::shape::{FileShape, OpenShape, PoolShape, Shape, VERSION};
+use super::word;
+use crate::engine::guests::Resumed;
+use crate::engine::{Engine, LANE, Table};
+use crate::keeper::wire::{Channel, Kind, Message};
+use crate::orders::Serving;
+use crate::reactor::{Reactor, SavedLane};
+use crate::shared::Shared;
+use crate::shared::completions::Completions;
+
+/// State that is longer than this goes in a file of its own.
+const INLINE: usize = 96 << 10;
+/// Turns that the lane is asked for a good moment.
+const MOMENTS: u32 = 2000;
+/// A client over TLS has so many turns to take its last answers.
+const TLS: u32 = 200;
+
+/// How it ended, for the old engine.
+pub(crate) enum Outcome {
+    /// The successor serves. This process ends.
+    HandedOver,
+    /// This engine serves on.
+    GoesOn,
+}
+
+/// Hands over to the successor that the keeper has started.
+pub(crate) fn hand_over(engine: &Arc<Engine>, message: Message, serving: &mut Option<Serving>) -> Outcome {
+    let Some(peer) = message.fds.into_iter().next() else { return Outcome::GoesOn };
+    let peer = Channel::over(peer);
+    let _no_orders = engine.orders.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(serving) = serving.take() {
+        serving.end();
+    }
+    let paused = pause(&mut engine.table());
+    match attempt(engine, &peer) {
+        Ok(()) => {
+            engine.replacing.ended(Ok(()));
+            engine.replacing.answered();
+            // The lane ends when nothing is in flight any more.
+            while !engine.lane.is_over() {
+                rest(Duration::from_millis(5));
+            }
+            Outcome::HandedOver
+        }
+        Err(why) => {
+            tracing::warn!(why, "no replacement; this engine goes on");
+            go_on(engine, paused);
+            *serving = engine.take_orders_again();
+            engine.replacing.ended(Err(why));
+            Outcome::GoesOn
+        }
+    }
+}
+
+/// Sessions of VMMs that are not listened to, by volume.
+type Paused = Vec<(String, Option<Resumed>)>;
+
+fn pause(table: &mut Table) -> Paused {
+    table.clients.values_mut().for_each(crate::engine::clients::Clients::pause);
+    table.guests.iter_mut().map(|(volume, guests)| (volume.clone(), guests.pause())).collect()
+}
+
+fn go_on(engine: &Arc<Engine>, paused: Paused) {
+    let mut table = engine.table();
+    for (volume, session) in paused {
+        let Some(guests) = table.guests.get_mut(&volume) else { continue };
+        if let Err(error) = guests.go_on(engine, session) {
+            tracing::error!(volume, %error, "a volume is not served to virtual machines any more");
+        }
+    }
+    for (volume, clients) in &mut table.clients {
+        if let Err(error) = clients.go_on(engine) {
+            tracing::error!(volume, %error, "a volume takes no NBD clients any more");
+        }
+    }
+}
+
+/// Everything up to `taken`. The error says why the old engine goes on.
+fn attempt(engine: &Arc<Engine>, peer: &Channel) -> Result<(), String> {
+    let said = |error: io::Error| format!("the successor cannot be talked to: {error}");
+    let completions = Completions::create().map_err(said)?;
+    offer(engine, peer, &completions).map_err(said)?;
+    let ready = hear(peer, word::READY)?;
+    let wake = ready.fds.into_iter().next().ok_or("the successor has no bell")?;
+    hang_up_tls(engine)?;
+    let sent = give(engine, peer, completions, wake)?;
+    match hear(peer, word::TAKEN) {
+        Ok(_) => {}
+        // It died. Whether it had taken the lane is on the page.
+        Err(why) if engine.page.owner(LANE) == engine.generation => {
+            let back = engine.lane.ask(move |lane| lane.come_back(sent.map(|sent| *sent)));
+            return Err(back.map_or_else(|gone| gone.to_string(), |()| why));
+        }
+        Err(why) => {
+            tracing::error!(why, "the successor died after it had taken over; so do we, and the next engine recovers");
+            std::process::abort();
+        }
+    }
+    engine.lane.tell(Reactor::confirm_leaving).map_err(|gone| gone.to_string())
+}
+
+/// Says what there is, with all files.
+fn offer(engine: &Arc<Engine>, peer: &Channel, completions: &Completions) -> io::Result<()> {
+    let files = engine.lane.ask(|lane| lane.descriptors()).map_err(io::Error::other)??;
+    let table = engine.table();
+    let pool = |pool: &crate::engine::pools::OpenPool| -> io::Result<PoolShape> {
+        let index = pool.index;
+        let origins = engine.lane.ask(move |lane| lane.sealed_keys(index)).map_err(io::Error::other)?;
+        let (spec, medium, size) = (pool.spec.clone(), pool.medium, Bytes(pool.size));
+        Ok(PoolShape { spec, index, medium, size, origins })
+    };
+    let each = |(name, open): (&String, _)| Ok((name.clone(), pool(open)?));
+    let pools = table.pools.iter().map(each).collect::<io::Result<_>>()?;
+    let open = |open: &crate::engine::outside::Open| OpenShape {
+        handle: open.handle,
+        node: open.node,
+        medium: open.medium,
+        bytes: open.capabilities.bytes,
+        read_only: open.capabilities.read_only,
+        users: open.users,
+    };
+    let guests = table.guests.values().map(|guests| guests.served.clone());
+    let clients = table.clients.values().map(|clients| clients.served.clone());
+    let shape = Shape {
+        version: VERSION,
+        book: table.book.clone(),
+        files: files.iter().map(|(at, path, _)| FileShape { at: *at, path: path.clone() }).collect(),
+        pools,
+        open: table.open.iter().map(|(name, volume)| (name.clone(), open(volume))).collect(),
+        served: guests.chain(clients).collect(),
+    };
+    let mut fds = vec![completions.file()];
+    fds.extend(files.iter().map(|(.., file)| file.as_fd()));
+    send(peer, word::PAUSED, &serde_json::to_vec(&shape)?, &fds)
+}
+
+/// Sends bytes, in a file when they are long: then it is the first.
+fn send(peer: &Channel, key: &str, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    if bytes.len() <= INLINE {
+        return peer.send(Kind::Put, key, bytes, fds);
+    }
+    let mut shared = Shared::create("bedplate-handover", bytes.len())?;
+    shared.region().bytes_mut(0, bytes.len()).copy_from_slice(bytes);
+    let mut all = vec![shared.file()];
+    all.extend_from_slice(fds);
+    let length = (bytes.len() as u64).to_le_bytes();
+    peer.send(Kind::Item, key, &length, &all)
+}
+
+/// Connections over TLS cannot go to another process: they are hung up on.
+fn hang_up_tls(engine: &Arc<Engine>) -> Result<(), String> {
+    for _ in 0..TLS {
+        let left = engine.lane.ask(Reactor::retire_fixed_sockets).map_err(|gone| gone.to_string())?;
+        if left == 0 {
+            return Ok(());
+        }
+        rest(Duration::from_millis(5));
+    }
+    Err("an NBD client over TLS does not end its request".into())
+}
+
+/// Waits for a good moment, and sends the lane from its own thread. What comes back is
+/// for the way back.
+fn give(engine: &Arc<Engine>, peer: &Channel, completions: Completions, wake: OwnedFd) -> Result<Option<Box<SavedLane>>, String> {
+    let mut carried = Some((completions, wake));
+    for _ in 0..MOMENTS {
+        let Some((ring, wake)) = carried.take() else { break };
+        let (peer, ours) = (peer.as_fd().try_clone_to_owned(), Arc::clone(engine));
+        let peer = Channel::over(peer.map_err(|error| error.to_string())?);
+        let given = engine.lane.ask(move |lane| {
+            if !lane.prepare_to_leave(true) {
+                return Err((ring, wake));
+            }
+            let saved = lane.leave(ring, wake)?;
+            let bytes = serde_json::to_vec(&saved).map_err(io::Error::other);
+            ours.page.stopped(LANE, lane.stopped());
+            let sent = bytes.and_then(|bytes| send(&peer, word::LANE, &bytes, &[]));
+            if let Err(error) = sent {
+                tracing::warn!(%error, "the lane could not be sent");
+            }
+            Ok(Box::new(saved))
+        });
+        match given.map_err(|gone| gone.to_string())? {
+            Ok(saved) => return Ok(Some(saved)),
+            Err(back) => carried = Some(back),
+        }
+        rest(Duration::from_micros(500));
+    }
+    engine.lane.ask(|lane| lane.come_back(None)).map_err(|gone| gone.to_string())?;
+    Err("the lane was never at rest: a checkpoint or command goes on".into())
+}
+
+/// The next word of the successor, which must be this one.
+fn hear(peer: &Channel, word: &str) -> Result<Message, String> {
+    match peer.receive() {
+        Ok(Some(message)) if message.key == word => Ok(message),
+        Ok(Some(message)) if message.key == word::REFUSED => {
+            Err(format!("the successor refused: {}", String::from_utf8_lossy(&message.bytes)))
+        }
+        Ok(Some(message)) => Err(format!("the successor said `{}` instead of `{word}`", message.key)),
+        Ok(None) => Err("the successor ended".into()),
+        Err(error) => Err(format!("the successor cannot be heard: {error}")),
+    }
+}
+
+fn rest(time: Duration) {
+    let timeout = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+    let _ = poll(&mut [] as &mut [PollFd<'_>], Some(&timeout));
+}
