@@ -3,9 +3,11 @@
 
 use std::sync::Arc;
 
-use disk::nbd::connection::MEMORY;
-use disk::nbd::wire::{Header, command, error, flag};
-use disk::nbd::{Agreed, Ask, Connection, Export, RestoreError, Saved, StatusExtent, Wanted};
+use bedplate_disk::nbd::connection::MEMORY;
+use bedplate_disk::nbd::wire::{Header, command, error, flag};
+use bedplate_disk::nbd::{
+    Agreed, Ask, Connection, Export, RestoreError, Saved, StatusExtent, Wanted,
+};
 use volume::Region;
 
 use crate::server::Disk;

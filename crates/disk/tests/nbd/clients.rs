@@ -1,6 +1,6 @@
 //! Clients that others wrote.
 
-use disk::nbd::Rules;
+use bedplate_disk::nbd::Rules;
 
 use crate::server::{Disk, Server};
 use crate::tool;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use disk::nbd::{Rules, ServerTls};
+use bedplate_disk::nbd::{Rules, ServerTls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rcgen::{Issuer, KeyUsagePurpose};
 

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use disk::nbd::wire::{self, Header, option};
-use disk::nbd::{Agreed, Broken, Export, Negotiation, Progress, Rules, TlsMode};
+use bedplate_disk::nbd::wire::{self, Header, option};
+use bedplate_disk::nbd::{Agreed, Broken, Export, Negotiation, Progress, Rules, TlsMode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

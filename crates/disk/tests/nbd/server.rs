@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use disk::nbd::connection::MEMORY;
-use disk::nbd::{
+use bedplate_disk::nbd::connection::MEMORY;
+use bedplate_disk::nbd::{
     Arrived, Ask, Connection, Export, Listener, Listening, Received, Rules, Sent, Sink,
     StatusExtent, Wanted,
 };
