@@ -85,7 +85,7 @@ impl Chooser {
     #[inline]
     pub fn next(&mut self, plan: &Plan, ledger: Option<&Ledger>) -> Option<Next> {
         let chance = self.chance();
-        let part = ((chance >> 32) * 1000 >> 32) as u32;
+        let part = (((chance >> 32) * 1000) >> 32) as u32;
         let mut work = kind(plan, part);
         if work == Work::Flush {
             return Some(Next { work, block: 0, count: 0 });
@@ -118,7 +118,7 @@ impl Chooser {
     #[inline]
     fn place(&mut self, plan: &Plan, chance: u64, count: u16) -> Option<u32> {
         if plan.pattern == Pattern::Random {
-            return Some(((chance & 0xffff_ffff) * u64::from(plan.blocks) >> 32) as u32);
+            return Some((((chance & 0xffff_ffff) * u64::from(plan.blocks)) >> 32) as u32);
         }
         if self.cursor >= plan.blocks {
             if plan.pattern == Pattern::Once {
