@@ -20,7 +20,7 @@ pub enum Command {
     /// A change of the volumes: create, snapshot, clone, grow, limit, rekey, remove.
     Change {
         /// What is to change.
-        change: Change,
+        change: Box<Change>,
         /// The key in it, open: from the change on the volume writes with it.
         key: Option<VolumeKey>,
     },
@@ -140,12 +140,12 @@ impl Lane {
         &mut self,
         index: PoolIndex,
         tag: Tag,
-        change: Change,
+        change: Box<Change>,
         key: Option<VolumeKey>,
         now: Nanos,
         port: &mut P,
     ) -> Result<(), Command> {
-        if let Change::Remove { number } = &change
+        if let Change::Remove { number } = &*change
             && self.handles(index, *number).next().is_some()
         {
             port.answer(tag, Err(CommandError::Open));
@@ -156,7 +156,7 @@ impl Lane {
             Ok(answer) => answer,
             Err(ChangeError::Busy) => {
                 // Writes are in flight: new ones wait until they are done.
-                if let Change::Snapshot { of, .. } = &change {
+                if let Change::Snapshot { of, .. } = &*change {
                     pool.held = Some(*of);
                 }
                 return Err(Command::Change { change, key });

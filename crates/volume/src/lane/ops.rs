@@ -150,7 +150,7 @@ impl Part {
     /// Whether it changes only a part of a block, and so depends on what was there.
     #[inline]
     pub fn partial(&self) -> bool {
-        self.from != 0 || self.bytes % crate::units::BLOCK as u32 != 0
+        self.from != 0 || !self.bytes.is_multiple_of(crate::units::BLOCK as u32)
     }
 }
 

@@ -134,7 +134,7 @@ impl Lane {
         ))
     }
     fn opened(&mut self, volume: Volume) -> Result<VolumeHandle, OpenError> {
-        if volume.bytes % SECTOR != 0 {
+        if !volume.bytes.is_multiple_of(SECTOR) {
             return Err(OpenError::Size);
         }
         let free = self.volumes.iter().position(Option::is_none);

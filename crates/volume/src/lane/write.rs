@@ -5,7 +5,7 @@
 use crate::memory::Segment;
 use crate::request::{Fault, MediumFault};
 use crate::seal::through::{self, Whose};
-use crate::state::Run;
+use crate::state::{Obstacle, Run};
 use crate::units::{BLOCK, EXTENT_BLOCKS, Lba, Nanos, VolumeNumber};
 
 use super::buffers::Buffer;
@@ -23,11 +23,27 @@ pub(super) fn places(
     blocks: u32,
 ) -> Result<Run, Step> {
     let run = pool.state.writable(number, lba, &mut pool.log);
-    let run = run.and_then(|()| pool.state.allocate(number, blocks, &mut pool.log));
+    let run = match run {
+        Ok(()) if pool.state.is_low() => last_places(pool, number, lba),
+        Ok(()) => pool.state.allocate(number, blocks, &mut pool.log),
+        Err(obstacle) => Err(obstacle),
+    };
     run.map_err(|obstacle| match pool.wait_for(obstacle) {
         Ok(wait) => Step::Wait(wait),
         Err(fault) => Step::Fail(fault),
     })
+}
+
+/// While places are few: one at a time, and the last of them only for blocks that have
+/// a place already, which they give back.
+#[cold]
+fn last_places(pool: &mut Pool, number: VolumeNumber, lba: Lba) -> Result<Run, Obstacle> {
+    let changes = pool.state.resolve(number, lba)?.place.is_some();
+    if changes {
+        pool.state.allocate(number, 1, &mut pool.log)
+    } else {
+        pool.state.allocate_new(number, 1, &mut pool.log)
+    }
 }
 
 impl Lane {

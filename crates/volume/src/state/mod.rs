@@ -52,6 +52,10 @@ const STEP_ROOM: usize = 4096;
 /// changed: trimmed, and its snapshots deleted.
 const RESERVE: u32 = 4;
 
+/// Extents beside those that only changes of what is there may use: a block that is
+/// changed needs a new place before its old one is free.
+const CHANGES: u32 = 8;
+
 /// The metadata of one pool.
 #[derive(Debug)]
 pub struct State {

@@ -1,6 +1,6 @@
 //! Places: given out, given back, freed, and usable again.
 
-use super::{Obstacle, Pending, RESERVE, STEP_ROOM, State};
+use super::{CHANGES, Obstacle, Pending, RESERVE, STEP_ROOM, State};
 use crate::format::record::Record;
 use crate::log::Log;
 use crate::table::{bit, first_run, run_mask};
@@ -37,6 +37,24 @@ impl State {
         let (origin, birth) = (self.table.origin(extent), self.table.birth(extent));
         self.tree_mut(volume).expect("it was there").unmapped += blocks;
         Ok(Run { place: extent.first().plus(start), blocks, origin, birth })
+    }
+
+    /// Whether free places are so few that those for changes are kept back from what is
+    /// new.
+    #[inline]
+    pub fn is_low(&self) -> bool {
+        self.table.free_extents() <= (RESERVE + CHANGES).min(self.table.data_extents() / 8)
+    }
+
+    /// As [`State::allocate`], for blocks that hold nothing yet: refused while the last
+    /// free places are needed to change what is there. For when [`State::is_low`].
+    pub fn allocate_new(&mut self, volume: VolumeNumber, most: u32, log: &mut Log) -> Result<Run, Obstacle> {
+        let open = self.tree(volume).ok_or(Obstacle::Gone)?.data;
+        let usable = open.is_some_and(|extent| self.table.usable(extent) != 0);
+        if !usable && self.is_low() && self.extent_with_holes(volume).is_none() {
+            return Err(Obstacle::Full);
+        }
+        self.allocate(volume, most, log)
     }
 
     /// Gives back what was given out and is not used.
