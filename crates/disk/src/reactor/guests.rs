@@ -35,6 +35,8 @@ pub(super) struct Guest {
     idle: Idle,
     /// Its limits keep it until then.
     until: u64,
+    /// The lane has no room for its next request before something completes.
+    blocked: bool,
     /// The ring tells when the guest knocks.
     polled: bool,
     /// It was asked to knock.
@@ -91,6 +93,7 @@ impl Reactor {
             turn: self.next_command as u16,
             idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
             until: 0,
+            blocked: false,
             polled: false,
             armed: false,
             stopping: None,
@@ -154,13 +157,13 @@ impl Reactor {
         if guest.until > now {
             return (false, true);
         }
-        guest.until = 0;
+        (guest.until, guest.blocked) = (0, false);
         let mut driver = super::Driver { ring, media, said };
         let mut count = 0;
         while count < quantum {
             if let Err(when) = lane.ready(guest.volume, Nanos(now)) {
-                // After the next completion, whoever is awake is looked at anyhow.
-                guest.until = if when.0 == u64::MAX { 0 } else { when.0 };
+                guest.blocked = when.0 == u64::MAX;
+                guest.until = if guest.blocked { 0 } else { when.0 };
                 break;
             }
             match guest.queue.fetch(scratch) {
@@ -185,7 +188,7 @@ impl Reactor {
             self.pass_on();
         } else if answers {
             self.touch(Front::Guest(slot));
-        } else if !alone && guest.idle.is_over(now) && guest.until == 0 {
+        } else if !alone && guest.idle.is_over(now) && guest.until == 0 && !guest.blocked {
             // Others keep the lane awake: this one knocks when it has something.
             return (false, matches!(self.arm_guest(slot), Armed::Busy));
         }
@@ -255,6 +258,9 @@ impl Reactor {
         let Some(guest) = &mut self.guests[usize::from(slot)] else { return Armed::Knocks };
         if guest.stopping.is_some() || guest.queue.broken().is_some() {
             return Armed::Knocks;
+        }
+        if guest.blocked {
+            return Armed::Waits(u64::MAX);
         }
         if guest.until != 0 {
             return Armed::Waits(guest.until);

@@ -33,6 +33,10 @@ pub(super) struct Socket {
     polled: bool,
     /// The socket had something when it was last asked, or was not asked yet.
     readable: bool,
+    /// Something was sent, so there may be room for what it had asked before.
+    again: bool,
+    /// The lane has no room for its next request before something completes.
+    blocked: bool,
     /// It is of no use any more; it goes when nothing is in flight.
     dead: bool,
     /// Called with the key when it is gone.
@@ -87,6 +91,8 @@ impl Reactor {
             until: 0,
             polled: false,
             readable: true,
+            again: false,
+            blocked: false,
             dead: false,
             gone,
         });
@@ -146,7 +152,7 @@ impl Reactor {
         if socket.until > now {
             return (false, true);
         }
-        socket.until = 0;
+        (socket.until, socket.again, socket.blocked) = (0, false, false);
         let mut worked = false;
         if socket.readable {
             match socket.transport.receive(&mut socket.connection) {
@@ -180,8 +186,8 @@ impl Reactor {
         while count < quantum {
             let socket = self.sockets[usize::from(slot)].as_mut()?;
             if let Err(when) = self.lane.ready(socket.volume, Nanos(now)) {
-                // After the next completion, whoever is awake is looked at anyhow.
-                socket.until = if when.0 == u64::MAX { 0 } else { when.0 };
+                socket.blocked = when.0 == u64::MAX;
+                socket.until = if socket.blocked { 0 } else { when.0 };
                 break;
             }
             let wanted = match socket.connection.next() {
@@ -216,7 +222,8 @@ impl Reactor {
     /// Sends what there is. A client that has ended goes.
     pub(super) fn publish_socket(&mut self, slot: u16, now: u64) {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return };
-        if !socket.dead {
+        if !socket.dead && socket.connection.has_output() {
+            socket.again = true;
             match socket.transport.send(&mut socket.connection) {
                 Ok(Sent::All) => {}
                 Ok(Sent::Some) => socket.until = now + PATIENCE,
@@ -266,7 +273,10 @@ impl Reactor {
         if socket.until != 0 {
             return Armed::Waits(socket.until);
         }
-        if socket.readable {
+        if socket.blocked {
+            return Armed::Waits(u64::MAX);
+        }
+        if socket.readable || socket.again {
             return Armed::Busy;
         }
         if !socket.polled {
