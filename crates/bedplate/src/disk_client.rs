@@ -102,12 +102,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         println!("{}", cipher::alone(nanos)?);
         return Ok(());
     }
+    let shape = Shape {
+        depth: arguments.depth,
+        packed: arguments.packed,
+        indirect: arguments.indirect,
+        event_index: !arguments.no_event_index,
+        most_blocks: arguments.blocks,
+    };
+    let options = Options {
+        socket: arguments.socket.clone(),
+        queues: arguments.queues,
+        shape,
+        plan: plan(arguments, nanos),
+        verify: arguments.verify,
+        fill: arguments.fill,
+        orders: arguments.orders,
+        cpu: arguments.cpu,
+    };
+    println!("{}", session::run(&options)?);
+    Ok(())
+}
+
+fn plan(arguments: &Arguments, nanos: u64) -> Plan {
     let pattern = match (arguments.sequential, arguments.once) {
         (_, true) => Pattern::Once,
         (true, false) => Pattern::Sequential,
         (false, false) => Pattern::Random,
     };
-    let plan = Plan {
+    Plan {
         pattern,
         nanos: (nanos > 0).then_some(nanos),
         writes: arguments.write,
@@ -121,24 +143,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         sizes: arguments.sizes,
         seed: arguments.seed,
         pause: arguments.pause * 1_000,
-    };
-    let shape = Shape {
-        depth: arguments.depth,
-        packed: arguments.packed,
-        indirect: arguments.indirect,
-        event_index: !arguments.no_event_index,
-        most_blocks: arguments.blocks,
-    };
-    let options = Options {
-        socket: arguments.socket.clone(),
-        queues: arguments.queues,
-        shape,
-        plan,
-        verify: arguments.verify,
-        fill: arguments.fill,
-        orders: arguments.orders,
-        cpu: arguments.cpu,
-    };
-    println!("{}", session::run(&options)?);
-    Ok(())
+    }
 }

@@ -81,7 +81,6 @@ impl Client {
         plan: &Plan,
         mut attend: impl FnMut(Option<&Ledger>, &Measured) -> bool,
     ) -> io::Result<Measured> {
-        let mut scale = Scale::begin();
         let mut run = Run {
             plan,
             chooser: Chooser::new(plan.seed),
@@ -89,11 +88,7 @@ impl Client {
             under_way: 0,
             measured: Measured::default(),
         };
-        let (pause, every) = (scale.ticks(plan.pause), scale.ticks(ATTEND));
-        let spin = scale.ticks(SPIN);
-        let began = ticks::now();
-        let end = plan.nanos.map_or(u64::MAX, |nanos| began + scale.ticks(nanos));
-        let (mut last, mut attend_at) = (began, began + every);
+        let mut watch = Watch::begin(plan);
         for (queue, slots) in self.queues.iter_mut().zip(&mut self.slots) {
             run.start(queue, slots, &mut self.ledger)?;
         }
@@ -104,37 +99,68 @@ impl Client {
             }
             let now = ticks::now();
             if came > 0 {
-                let gap = now - last;
-                run.measured.gap = run.measured.gap.max(gap);
-                if gap > pause {
-                    run.measured.note_pause(scale.nanos(gap));
-                }
-                last = now;
+                watch.answered(now, &mut run.measured);
             } else if !plan.polling {
                 sleep(&mut self.queues)?;
-            } else if now - last < spin {
+            } else if now - watch.last < watch.spin {
                 std::hint::spin_loop();
             } else {
                 // Whoever is to answer may need this processor.
                 std::thread::yield_now();
             }
-            if now >= attend_at {
-                attend_at = now + every;
-                if now >= end || !attend(self.ledger.as_ref(), &run.measured) {
+            if now >= watch.attend_at {
+                watch.in_time(now)?;
+                if now >= watch.end || !attend(self.ledger.as_ref(), &run.measured) {
                     run.going = false;
-                }
-                if scale.nanos(now - last) > PATIENCE {
-                    return Err(io::Error::new(
-                        io::ErrorKind::TimedOut,
-                        "the disk does not answer",
-                    ));
                 }
             }
         }
-        let took = last - began;
-        scale.refine();
-        run.measured.end(scale, took);
+        watch.scale.refine();
+        run.measured.end(watch.scale, watch.last - watch.began);
         Ok(run.measured)
+    }
+}
+
+/// The moments of a run, in ticks.
+struct Watch {
+    scale: Scale,
+    began: u64,
+    end: u64,
+    /// When the last answer came.
+    last: u64,
+    attend_at: u64,
+    pause: u64,
+    every: u64,
+    spin: u64,
+}
+
+impl Watch {
+    fn begin(plan: &Plan) -> Self {
+        let scale = Scale::begin();
+        let began = ticks::now();
+        let end = plan.nanos.map_or(u64::MAX, |nanos| began + scale.ticks(nanos));
+        let (pause, every, spin) =
+            (scale.ticks(plan.pause), scale.ticks(ATTEND), scale.ticks(SPIN));
+        Self { scale, began, end, last: began, attend_at: began + every, pause, every, spin }
+    }
+
+    #[inline]
+    fn answered(&mut self, now: u64, measured: &mut Measured) {
+        let gap = now - self.last;
+        measured.gap = measured.gap.max(gap);
+        if gap > self.pause {
+            measured.note_pause(self.scale.nanos(gap));
+        }
+        self.last = now;
+    }
+
+    /// Whether the disk still answers; when to look the next time.
+    fn in_time(&mut self, now: u64) -> io::Result<()> {
+        self.attend_at = now + self.every;
+        if self.scale.nanos(now - self.last) > PATIENCE {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
+        }
+        Ok(())
     }
 }
 

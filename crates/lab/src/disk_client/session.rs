@@ -48,12 +48,7 @@ pub struct Options {
 /// Runs a client as it is told. The value is the last line; whether all was well is
 /// in it, as `wrong`.
 pub fn run(options: &Options) -> io::Result<Value> {
-    if let Some(cpu) = options.cpu {
-        let mut set = CpuSet::new();
-        set.set(cpu);
-        // Threads of this process made from here on stay there as well.
-        sched_setaffinity(None, &set)?;
-    }
+    stay(options.cpu)?;
     let Some(socket) = &options.socket else { return ceiling(options) };
     let mut shape = options.shape;
     shape.most_blocks = shape.most_blocks.max(MOST_BLOCKS);
@@ -64,25 +59,16 @@ pub fn run(options: &Options) -> io::Result<Value> {
     let ledger = options.verify.map(|volume| Ledger::new(volume, blocks));
     let sectors = connection.sectors;
     let mut client = Client::new(connection, shape.depth, ledger);
-    let pass = Plan {
-        pattern: Pattern::Once,
-        nanos: None,
-        request: MOST_BLOCKS,
-        sizes: false,
-        zeroes: 0,
-        discards: 0,
-        flushes: 0,
-        ..plan.clone()
-    };
+    let pass = pass(&plan);
     if options.fill {
         client.run(&Plan { writes: 1000, ..pass.clone() }, |_, _| true)?;
     }
-    let mut orders = options.orders.then(Orders::listen);
+    let mut orders = options.orders.then(|| Orders::listen(shape, plan.clone()));
     if options.orders {
         say(&json!({ "started": { "sectors": sectors, "features": features } }));
     }
     let measured = client.run(&plan, |ledger, measured| match &mut orders {
-        Some(orders) => orders.attend(ledger, measured, shape),
+        Some(orders) => orders.attend(ledger, measured),
         None => true,
     })?;
     let mut line = measured.json();
@@ -102,6 +88,21 @@ pub fn run(options: &Options) -> io::Result<Value> {
     client.close()?;
     line["name"] = json!("disk client");
     Ok(line)
+}
+
+/// Stays on a processor. Threads made from here on stay there as well.
+fn stay(cpu: Option<usize>) -> io::Result<()> {
+    let Some(cpu) = cpu else { return Ok(()) };
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// A pass over the range of a plan, in large requests.
+fn pass(plan: &Plan) -> Plan {
+    let (pattern, request) = (Pattern::Once, MOST_BLOCKS);
+    let (zeroes, discards, flushes) = (0, 0, 0);
+    Plan { pattern, nanos: None, request, sizes: false, zeroes, discards, flushes, ..plan.clone() }
 }
 
 /// The plan for this disk: what it cannot do is refused.
@@ -174,10 +175,12 @@ struct Orders {
     moments: HashMap<String, Moment>,
     checks: Vec<JoinHandle<()>>,
     pauses: usize,
+    shape: Shape,
+    plan: Plan,
 }
 
 impl Orders {
-    fn listen() -> Self {
+    fn listen(shape: Shape, plan: Plan) -> Self {
         let (send, lines) = channel();
         thread::spawn(move || {
             for line in io::stdin().lock().lines() {
@@ -189,11 +192,11 @@ impl Orders {
             // The end is an order to stop; nobody there means that we did.
             let _ = send.send("stop".to_owned());
         });
-        Self { lines, moments: HashMap::new(), checks: Vec::new(), pauses: 0 }
+        Self { lines, moments: HashMap::new(), checks: Vec::new(), pauses: 0, shape, plan }
     }
 
     /// Tells what is new and carries out what is ordered; whether to go on.
-    fn attend(&mut self, ledger: Option<&Ledger>, measured: &Measured, shape: Shape) -> bool {
+    fn attend(&mut self, ledger: Option<&Ledger>, measured: &Measured) -> bool {
         for pause in &measured.pauses[self.pauses..] {
             say(&json!({ "pause": { "from": pause.from, "to": pause.to } }));
         }
@@ -223,7 +226,7 @@ impl Orders {
                 say(&json!({ "ended": name }));
             }
             (["check", name, socket], Some(ledger)) => match self.moments.remove(*name) {
-                Some(moment) => self.check(name, Path::new(socket), ledger.at(&moment), shape),
+                Some(moment) => self.check(name, Path::new(socket), ledger.at(&moment)),
                 None => say(&json!({ "refused": line })),
             },
             _ => say(&json!({ "refused": line })),
@@ -232,10 +235,11 @@ impl Orders {
     }
 
     /// Reads a snapshot beside the load.
-    fn check(&mut self, name: &str, socket: &Path, ledger: Ledger, shape: Shape) {
+    fn check(&mut self, name: &str, socket: &Path, ledger: Ledger) {
         let (name, socket) = (name.to_owned(), socket.to_owned());
+        let (shape, plan) = (self.shape, self.plan.clone());
         self.checks.push(thread::spawn(move || {
-            let mut line = match compare(&socket, ledger, shape) {
+            let mut line = match compare(&socket, ledger, shape, &plan) {
                 Ok(line) => line,
                 Err(error) => json!({ "error": error.to_string() }),
             };
@@ -253,26 +257,12 @@ impl Orders {
 }
 
 /// Reads a disk once and checks it by a ledger.
-fn compare(socket: &Path, ledger: Ledger, shape: Shape) -> io::Result<Value> {
+fn compare(socket: &Path, ledger: Ledger, shape: Shape, plan: &Plan) -> io::Result<Value> {
     let shape = Shape { depth: 8, ..shape };
     let wish = Wish { socket: socket.to_owned(), queues: 1, shape };
     let blocks = u32::try_from(ledger.len()).map_err(io::Error::other)?;
     let mut client = Client::new(Connection::open(&wish)?, shape.depth, Some(ledger));
-    let plan = Plan {
-        pattern: Pattern::Once,
-        nanos: None,
-        writes: 0,
-        zeroes: 0,
-        discards: 0,
-        flushes: 0,
-        polling: false,
-        first: 0,
-        blocks,
-        request: MOST_BLOCKS,
-        sizes: false,
-        seed: 1,
-        pause: u64::MAX,
-    };
+    let plan = Plan { writes: 0, first: 0, blocks, polling: false, ..pass(plan) };
     let measured = client.run(&plan, |_, _| true)?;
     let mut line = json!({ "requests": measured.requests, "errors": measured.errors });
     if let Some(ledger) = &client.ledger {
