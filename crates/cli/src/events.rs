@@ -37,10 +37,10 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
     if arguments.watch {
         let from = match arguments.from {
             Some(from) => from,
-            None => session.client.health().await?.revision,
+            None => session.client()?.health().await?.revision,
         };
         session.say("watching; Ctrl-C ends it")?;
-        let mut watch = session.client.watch::<ListEvents>(from, &[]);
+        let mut watch = session.client()?.watch::<ListEvents>(from, &[]);
         loop {
             line(session, &watch.next().await?)?;
         }
@@ -50,7 +50,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
         // Newest first: the first page has them.
         false => {
             let (query, options) = ([("limit", SHOWN)], Options::default());
-            session.client.call::<ListEvents>(&[], &query, &(), options).await?
+            session.client()?.call::<ListEvents>(&[], &query, &(), options).await?
         }
     };
     if page.next_page.is_some() {

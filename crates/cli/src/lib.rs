@@ -19,6 +19,7 @@ pub mod machine;
 pub mod operation;
 pub mod page;
 pub mod policy;
+pub mod pool;
 pub mod progress;
 pub mod project;
 pub mod prompt;
@@ -29,6 +30,7 @@ pub mod table;
 pub mod terminal;
 pub mod token;
 pub mod verb;
+pub mod volume;
 
 pub use failure::{Exit, Failure};
 pub use settings::{Global, Output};

@@ -1,7 +1,8 @@
 //! What a verb works with: the client, the terminal, and how its answer is shown.
 
 use std::io::Write as _;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use client::{Client, Options};
 use model::Timestamp;
@@ -11,13 +12,15 @@ use world::Clock;
 
 use crate::table::Table;
 use crate::terminal::Terminal;
-use crate::{Exit, Failure};
+use crate::{Exit, Failure, Global, Output};
 
 /// What a verb works with.
 #[derive(Clone)]
 pub struct Session {
-    /// To Bedplate.
-    pub client: Client,
+    /// What every verb was told.
+    global: Global,
+    /// To Bedplate, from the first use on: verbs of this host need none.
+    client: OnceLock<Client>,
     /// To the person.
     pub terminal: Terminal,
     /// Print the JSON of the API.
@@ -31,6 +34,32 @@ pub struct Session {
 }
 
 impl Session {
+    /// For one verb.
+    pub fn new(
+        global: &Global,
+        terminal: Terminal,
+        clock: Arc<dyn Clock>,
+        parting: Arc<Mutex<String>>,
+    ) -> Self {
+        let (json, yes) = (global.output == Output::Json, global.yes);
+        let (global, client) = (global.clone(), OnceLock::new());
+        Self { global, client, terminal, json, yes, clock, parting }
+    }
+
+    /// The client, made at its first use from the settings.
+    pub fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::new(self.global.settings()?)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// The data directory of this host.
+    pub fn directory(&self) -> PathBuf {
+        self.global.directory()
+    }
+
     /// The time here.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -43,7 +72,7 @@ impl Session {
         request: &E::Request,
         options: Options,
     ) -> Result<E::Reply, Failure> {
-        Ok(self.client.call::<E>(path, &[], request, options).await?)
+        Ok(self.client()?.call::<E>(path, &[], request, options).await?)
     }
 
     /// The whole list over all pages, as one page.
@@ -51,7 +80,7 @@ impl Session {
     where
         E: Endpoint<Request = (), Reply = Page<T>>,
     {
-        let (items, revision) = self.client.all::<E, T>(labels).await?;
+        let (items, revision) = self.client()?.all::<E, T>(labels).await?;
         Ok(Page { items, next_page: None, revision })
     }
 

@@ -3,13 +3,14 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::{Parser, Subcommand};
-use client::Client;
 use world::SystemClock;
 
 use crate::session::Session;
 use crate::terminal::Terminal;
-use crate::{Exit, Failure, Global, Output};
-use crate::{doctor, events, house, image, machine, operation, policy, project, token};
+use crate::{Exit, Failure, Global};
+use crate::{
+    doctor, events, house, image, machine, operation, policy, pool, project, token, volume,
+};
 
 /// The verbs by themselves. The program adds its roles to them.
 #[derive(Debug, Parser)]
@@ -49,6 +50,12 @@ pub enum Verb {
     /// Tokens: who may do what
     #[command(subcommand)]
     Token(token::Verb),
+    /// Disks for virtual machines and others, by the disk service of this host
+    #[command(subcommand)]
+    Volume(Box<volume::Verb>),
+    /// What volumes lie in: files, devices or memory of this host
+    #[command(subcommand)]
+    Pool(pool::Verb),
     /// What happened, and what happens
     Events(events::Arguments),
     /// Whether the control plane is well
@@ -108,14 +115,8 @@ async fn carry_out(
         Verb::Doctor(arguments) => return doctor::run(global, &terminal, arguments).await,
         verb => verb,
     };
-    let session = Session {
-        client: Client::new(global.settings()?)?,
-        terminal,
-        json: global.output == Output::Json,
-        yes: global.yes,
-        clock: Arc::new(SystemClock::default()),
-        parting,
-    };
+    let clock = Arc::new(SystemClock::default());
+    let session = Session::new(global, terminal, clock, parting);
     match verb {
         Verb::Machine(verb) => machine::run(&session, *verb).await,
         Verb::Image(verb) => image::run(&session, verb).await,
@@ -123,6 +124,8 @@ async fn carry_out(
         Verb::Operation(verb) => operation::run(&session, verb).await,
         Verb::Project(verb) => project::run(&session, verb).await,
         Verb::Token(verb) => token::run(&session, verb).await,
+        Verb::Volume(verb) => volume::run(&session, *verb).await,
+        Verb::Pool(verb) => pool::run(&session, verb).await,
         Verb::Events(arguments) => events::run(&session, arguments).await,
         Verb::Health(arguments) => house::health::run(&session, arguments).await,
         Verb::Whoami(arguments) => house::whoami::run(&session, arguments).await,

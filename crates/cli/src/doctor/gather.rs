@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use client::Client;
+use client::{Client, disk_orders};
 use model::Bytes;
 use model::api::ListMachines;
 use model::machine::Machine;
+use model::volume::{DiskOrder, DiskStatus, Pool};
+use rustix::process::{Resource, getrlimit};
 use world::{Clock as _, SystemClock, process};
 
-use super::{Check, certificate, checks};
+use super::{Check, certificate, checks, disk};
 use crate::{Failure, Global};
 
 /// Programs of the virtual rack.
@@ -35,6 +37,10 @@ const FIRMWARE: [&str; 3] = [
 pub async fn of_control_plane(global: &Global) -> Vec<Check> {
     let settings = match global.settings() {
         Ok(settings) => settings,
+        Err(failure) if failure.code == "unreachable" && has_disks(&global.directory()) => {
+            let found = "none is known here; volumes of this host need none";
+            return vec![Check::ok("control plane", found)];
+        }
         Err(failure) => return vec![failed("settings", &failure)],
     };
     let url = settings.url.clone();
@@ -79,6 +85,32 @@ async fn certificates(settings: &client::ClientSettings) -> Vec<Check> {
         let fix = "A new CA is needed; every role must get it. See docs/machines.md.";
         found.push(checks::certificate("CA", end, now, fix));
     }
+    found
+}
+
+/// Whether a disk service has kept its book in a directory.
+fn has_disks(directory: &Path) -> bool {
+    directory.join("disk.json").exists()
+}
+
+/// Everything about the disk service of a directory, and what it needs of this host.
+pub fn of_disk_service(directory: &Path) -> Vec<Check> {
+    const IPC_LOCK: u64 = 1 << 14;
+    let status = disk_orders::order::<DiskStatus>(directory, &DiskOrder::Status);
+    let status = status.map_err(Failure::from);
+    let mut found = vec![disk::service(&status, has_disks(directory))];
+    if let Ok(status) = &status {
+        found.push(disk::version(env!("CARGO_PKG_VERSION"), &status.version));
+        found.push(disk::confinement(&status.confinement));
+        match disk_orders::order::<Vec<Pool>>(directory, &DiskOrder::PoolList) {
+            Ok(pools) => found.extend(disk::pools(&pools)),
+            Err(error) => found.push(failed("pool", &error.into())),
+        }
+    }
+    found.push(disk::ring(&world::disk::probe()));
+    let limit = getrlimit(Resource::Memlock).current;
+    found.push(disk::locked(limit, capabilities() & IPC_LOCK != 0));
+    found.push(disk::converter(process::find("qemu-img").is_some()));
     found
 }
 

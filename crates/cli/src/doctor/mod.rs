@@ -5,6 +5,7 @@
 
 pub mod certificate;
 pub mod checks;
+pub mod disk;
 pub mod gather;
 
 use clap::Args;
@@ -66,7 +67,11 @@ impl Check {
 /// Looks and reports.
 pub async fn run(global: &Global, terminal: &Terminal, _: Arguments) -> Result<(), Failure> {
     let mut checks = gather::of_control_plane(global).await;
-    checks.extend(gather::of_this_host(&global.directory()));
+    let directory = global.directory();
+    let place = directory.clone();
+    let disks = tokio::task::spawn_blocking(move || gather::of_disk_service(&place));
+    checks.extend(disks.await.expect("looking does not panic"));
+    checks.extend(gather::of_this_host(&directory));
     let text = match global.output {
         Output::Json => {
             let text = serde_json::to_string_pretty(&checks).expect("checks are JSON");

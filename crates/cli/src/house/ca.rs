@@ -12,6 +12,6 @@ pub struct Arguments {}
 
 /// Prints it (PEM).
 pub async fn run(session: &Session, _: Arguments) -> Result<(), Failure> {
-    let pem = session.client.authority().await?;
+    let pem = session.client()?.authority().await?;
     session.print(&pem)
 }

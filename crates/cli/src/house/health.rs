@@ -15,7 +15,7 @@ pub struct Arguments {}
 
 /// Asks and shows.
 pub async fn run(session: &Session, _: Arguments) -> Result<(), Failure> {
-    let health = session.client.health().await?;
+    let health = session.client()?.health().await?;
     session.show(&health, |health| page(session, health))
 }
 

@@ -12,6 +12,6 @@ pub struct Arguments {}
 
 /// Prints them as they are.
 pub async fn run(session: &Session, _: Arguments) -> Result<(), Failure> {
-    let text = session.client.metrics().await?;
+    let text = session.client()?.metrics().await?;
     session.print(&text)
 }

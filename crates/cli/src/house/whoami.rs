@@ -15,7 +15,7 @@ pub struct Arguments {}
 
 /// Asks and shows.
 pub async fn run(session: &Session, _: Arguments) -> Result<(), Failure> {
-    let caller = session.client.whoami().await?;
+    let caller = session.client()?.whoami().await?;
     session.show(&caller, |caller| page(session, caller))
 }
 

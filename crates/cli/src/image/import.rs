@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use model::ErrorCode;
 use model::api::{CreateImage, CreateImageRequest, GetImage};
 use model::image::{Checksum, Compression, Image, ImageFormat};
-use model::{Bytes, ErrorCode};
 
 use super::content::{self, Kind};
+use crate::progress::bytes;
 use crate::session::{Session, rehearsal};
 use crate::{Failure, machine};
 
@@ -147,7 +147,7 @@ async fn fetch(
         return rehearse(session, &request).await;
     }
     session.on_interrupt(format!("bedplate image show {}", request.name));
-    let bar = spinner(session, &format!("the control plane fetches {}", arguments.source));
+    let bar = bytes::spinner(session, &format!("the control plane fetches {}", arguments.source));
     let image = session.call::<CreateImage>(&[], &request, rehearsal(false)).await;
     bar.finish_and_clear();
     image.map(Some)
@@ -200,10 +200,10 @@ async fn send(
         return Ok(Some(image));
     }
     session.on_interrupt("");
-    let bar = progress(session, length, "sending");
+    let bar = bytes::bar(session, length, "sending");
     let shown = bar.clone();
     let id = image.id.to_string();
-    let client = &session.client;
+    let client = session.client()?;
     let sent = client.upload_file(&id, &path, move |done, _| shown.set_position(done)).await;
     bar.finish_and_clear();
     Ok(Some(sent?))
@@ -220,7 +220,7 @@ fn damaged(path: &Path, error: &std::io::Error) -> Failure {
 
 /// The checksum of the file.
 async fn checked(session: &Session, path: &Path, length: u64) -> Result<Checksum, Failure> {
-    let bar = progress(session, length, "checking");
+    let bar = bytes::bar(session, length, "checking");
     let (shown, owned) = (bar.clone(), path.to_owned());
     let work = tokio::task::spawn_blocking(move || {
         content::checksum(&owned, |done| shown.set_position(done))
@@ -258,35 +258,4 @@ pub fn name_of(source: &str) -> String {
         name = name.strip_suffix(end).unwrap_or(name);
     }
     name.to_ascii_lowercase()
-}
-
-/// A bar for bytes; on a terminal only.
-fn progress(session: &Session, length: u64, what: &'static str) -> ProgressBar {
-    let target = match session.terminal.live {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    if !session.terminal.live {
-        session.say(&format!("{what} {}", Bytes(length))).ok();
-    }
-    let bar = ProgressBar::with_draw_target(Some(length), target);
-    let template = "  {msg} {bar:30} {percent} %  {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
-    let style = ProgressStyle::with_template(template).expect("a template of ours");
-    bar.set_style(style.progress_chars("█▌░"));
-    bar.set_message(what);
-    bar
-}
-
-/// A sign of life where nobody says how far it is.
-fn spinner(session: &Session, what: &str) -> ProgressBar {
-    let target = match session.terminal.live {
-        true => ProgressDrawTarget::stderr(),
-        false => ProgressDrawTarget::hidden(),
-    };
-    let bar = ProgressBar::with_draw_target(None, target);
-    let style = ProgressStyle::with_template("  {spinner} {wide_msg} {elapsed}");
-    bar.set_style(style.expect("a template of ours"));
-    bar.set_message(what.to_owned());
-    bar.enable_steady_tick(std::time::Duration::from_millis(120));
-    bar
 }

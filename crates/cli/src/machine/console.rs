@@ -30,7 +30,7 @@ pub struct Arguments {
 
 /// Copies the console to standard output.
 pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
-    let stream = session.client.console(&arguments.machine, arguments.follow).await?;
+    let stream = session.client()?.console(&arguments.machine, arguments.follow).await?;
     pin_mut!(stream);
     let mut out = session.terminal.out.clone();
     let mut harmless = Harmless::default();

@@ -55,7 +55,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
         Some(project) => project,
         None => the_project(session).await?,
     };
-    let machine = session.client.machine(&arguments.machine).await?;
+    let machine = session.client()?.machine(&arguments.machine).await?;
     let deployment = Deployment {
         project,
         image: arguments.image,
@@ -117,10 +117,10 @@ fn lines(text: &str) -> Vec<String> {
 
 /// The project that is meant when none is named.
 async fn the_project(session: &Session) -> Result<String, Failure> {
-    if let Some(project) = session.client.whoami().await?.project {
+    if let Some(project) = session.client()?.whoami().await?.project {
         return Ok(project);
     }
-    let (projects, _) = session.client.all::<ListProjects, Project>(&[]).await?;
+    let (projects, _) = session.client()?.all::<ListProjects, Project>(&[]).await?;
     match projects.as_slice() {
         [only] => Ok(only.name.clone()),
         [] => Err(Failure::usage("There is no project yet")

@@ -29,8 +29,8 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
     let Some(name) = &arguments.machine else {
         return all(session, arguments.watch).await;
     };
-    let machine = session.client.machine(name).await?;
-    let (operations, _) = session.client.all::<ListOperations, Operation>(&[]).await?;
+    let machine = session.client()?.machine(name).await?;
+    let (operations, _) = session.client()?.all::<ListOperations, Operation>(&[]).await?;
     let of_machine = operations.into_iter().filter(|it| it.machine == machine.id);
     let mut concerns = Concerns {
         machine: machine.id.to_string(),
@@ -46,7 +46,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
     for event in &page.items {
         line(session, event)?;
     }
-    let mut watch = session.client.watch::<ListEvents>(from, &[]);
+    let mut watch = session.client()?.watch::<ListEvents>(from, &[]);
     loop {
         let event = watch.next().await?;
         if concerns.takes(&event) {
@@ -63,8 +63,8 @@ async fn all(session: &Session, watch: bool) -> Result<(), Failure> {
         return show_events(session, &page);
     }
     session.say("watching; Ctrl-C ends it")?;
-    let from = session.client.health().await?.revision;
-    let mut watch = session.client.watch::<ListMachines>(from, &[]);
+    let from = session.client()?.health().await?.revision;
+    let mut watch = session.client()?.watch::<ListMachines>(from, &[]);
     loop {
         line(session, &watch.next().await?)?;
     }

@@ -46,7 +46,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
         Action::Cycle => (PowerAction::Cycle, true),
     };
     if harsh && !arguments.dry_run {
-        let machine = session.client.machine(&arguments.machine).await?;
+        let machine = session.client()?.machine(&arguments.machine).await?;
         if machine.status.lifecycle == Lifecycle::Active {
             session.confirm(&format!("The running system of {} is cut off", machine.name))?;
         }

@@ -21,7 +21,7 @@ pub struct Arguments {
 
 /// Asks whether that is meant, asks for it, and follows it.
 pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
-    let machine = session.client.machine(&arguments.machine).await?;
+    let machine = session.client()?.machine(&arguments.machine).await?;
     if !arguments.begun.dry_run {
         let system = machine.spec.deployment.as_ref().map(|it| it.hostname.as_str());
         let system = system.unwrap_or("no system");

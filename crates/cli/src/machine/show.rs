@@ -26,7 +26,7 @@ pub struct Arguments {
 
 /// Asks and shows.
 pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
-    let machine = session.client.machine(&arguments.machine).await?;
+    let machine = session.client()?.machine(&arguments.machine).await?;
     let (width, paint, now) = (session.terminal.width, session.terminal.paint, session.now());
     session.show(&machine, |machine| page(machine, now, width, paint))
 }

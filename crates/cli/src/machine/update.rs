@@ -44,7 +44,7 @@ pub struct Arguments {
 /// Reads, changes, sends.
 pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
     for try_ in 1.. {
-        let machine = session.client.machine(&arguments.machine).await?;
+        let machine = session.client()?.machine(&arguments.machine).await?;
         let update = changes(&machine, &arguments)?;
         let options = Options { dry_run: arguments.dry_run, ..Options::at(machine.generation) };
         let path = [arguments.machine.as_str()];

@@ -66,7 +66,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
         page.items.retain(|operation| operation.state == state.meant());
     }
     if let Some(name) = &arguments.machine {
-        let machine = session.client.machine(name).await?;
+        let machine = session.client()?.machine(name).await?;
         page.items.retain(|operation| operation.machine == machine.id);
     }
     let mut names = HashMap::new();

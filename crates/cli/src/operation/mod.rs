@@ -78,7 +78,7 @@ pub async fn begun(
 pub async fn to_end(session: &Session, operation: OperationId) -> Result<(), Failure> {
     session.on_interrupt(format!("bedplate operation wait {}", operation.short()));
     let mut screen = Screen::of(&session.terminal);
-    let detail = follow(&session.client, operation, &mut screen).await?;
+    let detail = follow(session.client()?, operation, &mut screen).await?;
     drop(screen);
     session.on_interrupt("");
     if session.json {
@@ -90,7 +90,7 @@ pub async fn to_end(session: &Session, operation: OperationId) -> Result<(), Fai
 /// How an operation ended: what to do now, or the failure that it is.
 async fn ended(session: &Session, detail: &OperationDetail) -> Result<(), Failure> {
     let operation = &detail.operation;
-    let machine = session.client.machine(&operation.machine.to_string()).await?;
+    let machine = session.client()?.machine(&operation.machine.to_string()).await?;
     match operation.state {
         OperationState::Done if session.json => Ok(()),
         OperationState::Done => {

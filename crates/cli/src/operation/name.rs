@@ -13,8 +13,8 @@ pub async fn find(session: &Session, given: &str) -> Result<OperationId, Failure
     if let Ok(id) = given.parse::<OperationId>() {
         return Ok(id);
     }
-    let (operations, _) = session.client.all::<ListOperations, Operation>(&[]).await?;
-    let machine = session.client.machine(given).await.ok();
+    let (operations, _) = session.client()?.all::<ListOperations, Operation>(&[]).await?;
+    let machine = session.client()?.machine(given).await.ok();
     let found = match machine {
         // Newest first: the first one is the latest.
         Some(machine) => {

@@ -31,7 +31,7 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
     if session.json {
         return session.print_json(&detail);
     }
-    let machine = session.client.machine(&detail.operation.machine.to_string()).await;
+    let machine = session.client()?.machine(&detail.operation.machine.to_string()).await;
     let name = machine.map_or_else(|_| detail.operation.machine.to_string(), |it| it.name);
     let (width, paint) = (session.terminal.width, session.terminal.paint);
     session.print(&page(&detail, &name, session.now(), width, paint))

@@ -5,6 +5,7 @@
 //! [`follow`] asks twice a second for two small documents. A watch would stream the
 //! changes of every machine there is to each person who looks at one.
 
+pub mod bytes;
 pub mod journal;
 pub mod live;
 pub mod screen;
