@@ -25,7 +25,11 @@ pub fn raw(image: &Path, mut disk: Disk, mut progress: impl FnMut(u64)) -> io::R
     let mut buffer = Vec::with_capacity(PIECE as usize);
     let mut at = 0;
     while at < length {
+        // Data begins where it likes; the end of the file is no place to read.
         at = data_from(&file, at).unwrap_or(at) / SECTOR as u64 * SECTOR as u64;
+        if at >= length {
+            break;
+        }
         let piece = PIECE.min(length.saturating_sub(at));
         buffer.clear();
         file.seek(SeekFrom::Start(at))?;

@@ -235,6 +235,19 @@ async fn a_raw_image_is_copied_in_and_the_volume_limited_afterwards() {
 }
 
 #[tokio::test]
+async fn holes_of_an_image_are_left_out() {
+    let scratch = Scratch::new("holes");
+    let service = Service::start(&scratch.0, Answers::new());
+    let path = scratch.0.join("holes.raw");
+    let file = std::fs::File::create(&path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"amid", (2 << 20) + 5000).unwrap();
+    file.set_len(8 << 20).unwrap();
+    run(&scratch.0, &format!("volume create --image {}", path.display())).await.done();
+    let bytes = service.bytes("holes").unwrap();
+    assert!(bytes == std::fs::read(&path).unwrap(), "the bytes are those of the image");
+}
+
+#[tokio::test]
 async fn a_copy_that_fails_leaves_nothing_behind() {
     let scratch = Scratch::new("fails");
     let service = Service::start(&scratch.0, Answers::new());
