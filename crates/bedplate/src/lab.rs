@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::{demo, disk_client};
+use crate::{demo, disk_client, sim_disk};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -31,10 +31,12 @@ enum Verb {
     /// Enrol a machine of the rack in the control plane.
     #[command(after_help = "Example:\n  bedplate lab enroll node-1")]
     Enroll(Enroll),
-    /// Run the control plane and its machines in simulated time, with faults and kills.
+    /// Run a part of the cloud in simulated time, with faults and kills.
     #[command(after_help = "Examples:
   bedplate lab sim machines --seeds 20
-  bedplate lab sim machines --seed 7 --machines 1000     one run, told in full")]
+  bedplate lab sim machines --seed 7 --machines 1000     one run, told in full
+  bedplate lab sim disk --states 1000000
+  bedplate lab sim disk --sequence 1234                  one short run, told in full")]
     Sim(Sim),
     /// From a powered-off virtual server to an attested, running system, and back.
     #[command(after_help = "Example:\n  bedplate lab demo")]
@@ -74,11 +76,12 @@ struct Enroll {
 
 #[derive(Debug, Args)]
 struct Sim {
-    /// What is simulated: `machines`.
+    /// What is simulated: `machines` (the control plane and its servers) or `disk` (the
+    /// engine of the volumes).
     what: String,
-    /// How many seeds.
-    #[arg(long, default_value_t = 20)]
-    seeds: u64,
+    /// How many seeds; 20 for machines, 200 for disk when absent.
+    #[arg(long)]
+    seeds: Option<u64>,
     /// Only this seed, told in full.
     #[arg(long)]
     seed: Option<u64>,
@@ -91,6 +94,12 @@ struct Sim {
     /// Runs at once; one a core when absent.
     #[arg(long)]
     threads: Option<usize>,
+    /// For disk: short sequences are run until there are so many different crash states.
+    #[arg(long, default_value_t = 1_000_000)]
+    states: u64,
+    /// For disk: only this short sequence, told in full.
+    #[arg(long)]
+    sequence: Option<u64>,
 }
 
 /// Does it.
@@ -100,7 +109,7 @@ pub async fn run(arguments: Arguments, place: Place) -> Result<()> {
         Verb::Down => down(&place.directory.join("lab")).await,
         Verb::List => show(remains(&place.directory)?.machines(), place.json),
         Verb::Enroll(enroll) => enrol(enroll, &place).await,
-        Verb::Sim(sim) => tokio::task::spawn_blocking(move || simulate_machines(&sim)).await?,
+        Verb::Sim(sim) => tokio::task::spawn_blocking(move || simulate_it(&sim)).await?,
         Verb::Demo(arguments) => demo::run(arguments, &place.directory).await,
         Verb::DiskClient(arguments) => {
             tokio::task::spawn_blocking(move || disk_client::run(&arguments)).await?
@@ -167,10 +176,24 @@ async fn enrol(enroll: Enroll, place: &Place) -> Result<()> {
     Ok(())
 }
 
-fn simulate_machines(sim: &Sim) -> Result<()> {
-    if sim.what != "machines" {
-        bail!("there is no simulation of {:?}; there is: machines", sim.what);
+fn simulate_it(sim: &Sim) -> Result<()> {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let threads = sim.threads.unwrap_or_else(cores);
+    match sim.what.as_str() {
+        "machines" => simulate_machines(sim, sim.seeds.unwrap_or(20), threads),
+        "disk" => sim_disk::simulate(sim_disk::Plan {
+            seeds: sim.seeds.unwrap_or(200),
+            states: sim.states,
+            seed: sim.seed,
+            sequence: sim.sequence,
+            twice_every: sim.twice_every,
+            threads,
+        }),
+        other => bail!("there is no simulation of {other:?}; there are: machines, disk"),
     }
+}
+
+fn simulate_machines(sim: &Sim, seeds: u64, threads: usize) -> Result<()> {
     if let Some(seed) = sim.seed {
         let findings = simulate(Options::seed(seed, sim.machines));
         println!("{findings:#?}");
@@ -179,9 +202,6 @@ fn simulate_machines(sim: &Sim) -> Result<()> {
     }
     let mut total = Total::default();
     cells_of_matrix(&mut total);
-    let threads = sim
-        .threads
-        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let next = std::sync::atomic::AtomicU64::new(0);
     let (send, results) = std::sync::mpsc::channel();
     std::thread::scope(|scope| {
@@ -190,7 +210,7 @@ fn simulate_machines(sim: &Sim) -> Result<()> {
             scope.spawn(move || {
                 loop {
                     let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if seed >= sim.seeds {
+                    if seed >= seeds {
                         return;
                     }
                     let options = || Options::seed(seed, sim.machines);
@@ -205,7 +225,7 @@ fn simulate_machines(sim: &Sim) -> Result<()> {
         drop(send);
         for (findings, same) in results {
             total.add(&findings, same);
-            total.tell(sim.seeds);
+            total.tell(seeds);
         }
     });
     total.end()

@@ -7,6 +7,7 @@ mod disk;
 mod disk_client;
 mod lab;
 mod root;
+mod sim_disk;
 mod up;
 
 use std::process::ExitCode;

@@ -28,6 +28,7 @@ mod qemu;
 pub mod rack;
 mod remains;
 pub mod simulated;
+pub mod simulated_disk;
 pub mod spec;
 pub mod system;
 mod tpm;

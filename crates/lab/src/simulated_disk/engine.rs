@@ -1,0 +1,374 @@
+//! The engine under test: a lane with one pool on a model disk, its memory, and how it
+//! comes and goes.
+
+use std::collections::BTreeMap;
+
+use model::volume::Limits;
+use uuid::Uuid;
+use volume::directory::Change;
+use volume::lane::command::{Answered, Command, CommandError};
+use volume::lane::{Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
+use volume::recover::{Piece, Recovered, Regions, Trust, needs, recover};
+use volume::saved::Saved;
+use volume::seal::keys::{Cipher, KeyRing};
+use volume::units::BLOCK;
+use volume::{Fault, Kind, MediumFault, Nanos, Outcome, Request, Segment, Tag, VolumeNumber};
+use world::disk::{Fate, Ills, ModelDisk};
+use world::entropy::{Entropy, Seeded};
+
+use super::client::Order;
+use super::memory::{Loan, Shelf};
+use super::port::Driver;
+
+/// Bytes of the log's tail. Few, so that it is often full.
+const TAIL: usize = 256 << 10;
+/// Bytes for pages of the map: few, so that they come and go.
+const FRAMES: usize = 128 * BLOCK;
+/// Bytes for data on its way.
+const BUFFERS: usize = 2 << 20;
+/// Which piece of the memory the tail is.
+const TAIL_PIECE: usize = 0;
+/// Which piece is for a lane that does nothing.
+const SPARE_PIECE: usize = 4;
+/// The only medium.
+const MEDIUM: MediumIndex = MediumIndex(0);
+/// So many turns and completions are enough for one read.
+const PATIENCE: u32 = 20_000;
+
+/// How an engine ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Crash {
+    /// The process dies. What the disk has taken, and shared memory, stay.
+    Kill,
+    /// The power goes.
+    Cut,
+}
+
+/// A lane with one pool.
+pub struct Engine {
+    lane: Lane,
+    /// The disk, and what the lane said.
+    pub driver: Driver,
+    pool: PoolIndex,
+    handles: BTreeMap<VolumeNumber, VolumeHandle>,
+    loan: Loan,
+    now: Nanos,
+    expected: Vec<Fault>,
+}
+
+impl Engine {
+    /// Formats a disk and opens it. Also gives the bytes of the disk that hold data and
+    /// pages of maps.
+    pub fn format(
+        mut disk: ModelDisk,
+        shelf: &mut Shelf,
+    ) -> Result<(Self, std::ops::Range<u64>), String> {
+        let pieces =
+            volume::recover::format(disk.size(), [7; 16]).map_err(|error| error.to_string())?;
+        for piece in pieces {
+            let (at, bytes) = match piece {
+                Piece::Zeros { at, bytes } => (at, vec![0; bytes as usize]),
+                Piece::Bytes { at, bytes } => (at, bytes),
+            };
+            disk.write(0, at, bytes);
+            while disk.finish().is_some() {}
+        }
+        disk.sync(0);
+        disk.finish();
+        let (size, engine) = (disk.size(), Self::open(disk, Crash::Cut, None, shelf)?);
+        let layout = volume::format::Layout::for_blocks((size / BLOCK as u64) as u32);
+        let data = layout.map_err(|error| error.to_string())?.extents();
+        let extent = 16 * BLOCK as u64;
+        Ok((engine, u64::from(data.start) * extent..u64::from(data.end) * extent))
+    }
+
+    /// Recovers what is on a disk, with the log's tail when the process died.
+    pub fn open(
+        disk: ModelDisk,
+        crash: Crash,
+        tail: Option<&[u8]>,
+        shelf: &mut Shelf,
+    ) -> Result<Self, String> {
+        let mut loan = Loan::default();
+        match Self::begin(disk, crash, tail, shelf, &mut loan) {
+            Ok((lane, driver, pool)) => {
+                let (handles, now, expected) = (BTreeMap::new(), Nanos(1), Vec::new());
+                let mut engine = Self { lane, driver, pool, handles, loan, now, expected };
+                engine.open_all();
+                Ok(engine)
+            }
+            Err(why) => {
+                shelf.take_back(loan);
+                Err(why)
+            }
+        }
+    }
+
+    fn begin(
+        disk: ModelDisk,
+        crash: Crash,
+        tail: Option<&[u8]>,
+        shelf: &mut Shelf,
+        loan: &mut Loan,
+    ) -> Result<(Lane, Driver, PoolIndex), String> {
+        let size = disk.size();
+        let mut memory = shelf.lend(TAIL, true, loan);
+        if let Some(tail) = tail {
+            memory.bytes_mut(0, TAIL).copy_from_slice(tail);
+        }
+        let regions = Regions {
+            tail: memory,
+            frames: shelf.lend(FRAMES, false, loan),
+            extents: shelf.lend(needs(size).extents.next_multiple_of(BLOCK), true, loan),
+        };
+        let buffers = shelf.lend(BUFFERS, false, loan);
+        let _spare = shelf.lend(BUFFERS, false, loan);
+        let mut read = |at: u64, into: &mut [u8]| {
+            if !disk.seen().holds(at, into.len()) {
+                return Err(MediumFault::Short);
+            }
+            disk.seen().read(at, into);
+            Ok(())
+        };
+        let trust = if crash == Crash::Cut { Trust::Power } else { Trust::Process };
+        let recovered: Recovered =
+            recover(size, &mut read, regions, trust).map_err(|error| error.to_string())?;
+        let (mut lane, mut driver) = (Lane::new(settings(), buffers), Driver::new(disk));
+        let pool = lane.add_pool(MEDIUM, recovered, Nanos(1), &mut driver);
+        Ok((lane, driver, pool))
+    }
+
+    /// What recovers what a crash left of this one.
+    pub fn successor(
+        &self,
+        disk: ModelDisk,
+        crash: Crash,
+        shelf: &mut Shelf,
+    ) -> Result<Self, String> {
+        let mut tail = Vec::new();
+        if crash == Crash::Kill {
+            tail.resize(TAIL, 0);
+            self.loan.look(TAIL_PIECE, &mut tail);
+        }
+        let mut next = Self::open(disk, crash, (crash == Crash::Kill).then_some(&tail), shelf)?;
+        next.expected.clone_from(&self.expected);
+        Ok(next)
+    }
+
+    /// The end: gives the disk and the memory back.
+    pub fn stop(self) -> (ModelDisk, Loan) {
+        (self.driver.disk, self.loan)
+    }
+
+    /// The disk as a crash leaves it, with fates by chance.
+    pub fn after(&self, crash: Crash, entropy: &mut Seeded) -> ModelDisk {
+        let pieces = self.driver.disk.pieces();
+        let fates: Vec<Fate> = pieces.iter().map(|_| fate(entropy)).collect();
+        let seed = entropy.fork(1);
+        match crash {
+            Crash::Cut => self.driver.disk.after_power_cut(&pieces, &fates, seed),
+            Crash::Kill => {
+                let answered = pieces.iter().filter(|piece| piece.answered).count();
+                self.driver.disk.after_kill(&pieces, &fates[answered..], seed)
+            }
+        }
+    }
+
+    /// A digest of the log's tail in memory.
+    pub fn tail_digest(&self) -> u64 {
+        let mut tail = vec![0; TAIL];
+        self.loan.look(TAIL_PIECE, &mut tail);
+        let words =
+            tail.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().expect("8 bytes")));
+        words.fold(0xcbf2_9ce4_8422_2325, |sum: u64, word| {
+            (sum ^ word).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(29)
+        })
+    }
+
+    /// The volumes and snapshots that are there: number, name and size in bytes.
+    pub fn entries(&self) -> Vec<(VolumeNumber, String, u64)> {
+        let directory = self.lane.directory(self.pool).expect("the pool is there");
+        let stays = directory.entries.values().filter(|entry| entry.leaving.is_none());
+        stays
+            .map(|entry| (entry.number, entry.name.clone(), u64::from(entry.blocks) * BLOCK as u64))
+            .collect()
+    }
+
+    fn open_all(&mut self) {
+        for (number, ..) in self.entries() {
+            self.open_volume(number);
+        }
+    }
+
+    fn open_volume(&mut self, number: VolumeNumber) {
+        if self.handles.contains_key(&number) {
+            return;
+        }
+        let node = self.lane.gate().add(None, Limits::default(), self.now);
+        if let Ok(handle) = self.lane.open(self.pool, number, node) {
+            self.handles.insert(number, handle);
+        }
+    }
+
+    /// Asks for something.
+    pub fn submit(&mut self, number: VolumeNumber, tag: Tag, request: &Request<'_>) {
+        let Some(handle) = self.handles.get(&number) else {
+            self.driver.replies.push((tag, Err(Fault::Closed)));
+            return;
+        };
+        self.lane.submit(*handle, tag, request, self.now, &mut self.driver);
+    }
+
+    /// Orders a change. What is chosen in it is chosen by the seed.
+    pub fn order(&mut self, tag: Tag, order: &Order, seed: u64) {
+        let id = Uuid::from_u64_pair(seed, tag.0);
+        let (now, limits) = (0, Limits::default());
+        let change = match order.clone() {
+            Order::Create { name, bytes } => {
+                let blocks = (bytes / BLOCK as u64) as u32;
+                Change::Create { id, name, blocks, limits, key: None, now, labels: BTreeMap::new() }
+            }
+            Order::Snapshot { of, name, .. } => Change::Snapshot { of, id, name, now },
+            Order::Clone { of, name } => Change::Clone { of, id, name, limits, key: None, now },
+            Order::Grow { volume, bytes } => {
+                Change::Grow { volume, blocks: (bytes / BLOCK as u64) as u32 }
+            }
+            Order::Remove { number } => {
+                if let Some(handle) = self.handles.remove(&number) {
+                    self.lane.close(handle).expect("nothing of it is in flight");
+                }
+                Change::Remove { number }
+            }
+        };
+        let command = Command::Change { change: Box::new(change), key: None };
+        self.lane.command(self.pool, tag, command, self.now, &mut self.driver);
+    }
+
+    /// Which volume or snapshot an answer is about. It is open from now on.
+    pub fn number_of(&mut self, answered: &Answered) -> VolumeNumber {
+        let Answered::Changed(answer) = answered else { panic!("only changes are ordered") };
+        let number = answer.number;
+        if self.entries().iter().any(|(there, ..)| *there == number) {
+            self.open_volume(number);
+        }
+        number
+    }
+
+    /// A removal was refused: it can be used again.
+    pub fn reopen(&mut self) {
+        self.open_all();
+    }
+
+    /// The next engine takes over, or begins to and is given up: with everything that is
+    /// in flight, in the same memory. `segments` knows the memory of requests.
+    pub fn replace(
+        &mut self,
+        segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
+        give_up: bool,
+    ) -> Result<(), String> {
+        self.lane.prepare_to_save(true);
+        let mut left = PATIENCE;
+        while !self.lane.can_save() {
+            if !self.finish_one() {
+                self.turn(1_000_000);
+            }
+            left -= 1;
+            if left == 0 {
+                return Err("it never comes to rest".to_owned());
+            }
+        }
+        let bytes =
+            serde_json::to_vec(&self.lane.save(self.now)).map_err(|error| error.to_string())?;
+        if give_up {
+            self.lane.prepare_to_save(false);
+            return Ok(());
+        }
+        let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        let mut keys = KeyRing::new();
+        let directory = self.lane.directory(self.pool).expect("the pool is there");
+        for origin in directory.origins.keys() {
+            keys.insert(*origin, Cipher::Plain);
+        }
+        // The predecessor is gone before its memory is used.
+        self.lane = Lane::new(settings(), self.loan.again(SPARE_PIECE));
+        let [tail, frames, extents, buffers] = [0, 1, 2, 3].map(|piece| self.loan.again(piece));
+        let pools = vec![(Regions { tail, frames, extents }, keys)];
+        let next =
+            Lane::restore(settings(), saved, buffers, pools, segments, self.now, &mut self.driver);
+        self.lane = next.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+
+    /// The disk answers something. False: nothing waits for it.
+    pub fn finish_one(&mut self) -> bool {
+        let Some((op, result)) = self.driver.finish() else { return false };
+        self.now = self.now.plus(500);
+        self.lane.completed(op, result, self.now, &mut self.driver);
+        true
+    }
+
+    /// Time passes, and the lane has its turn.
+    pub fn turn(&mut self, nanos: u64) {
+        self.now = self.now.plus(nanos);
+        self.lane.turn(self.now, &mut self.driver);
+    }
+
+    /// Reads and waits, while nothing else is in flight. `None`: it never ends.
+    pub fn read_now(
+        &mut self,
+        number: VolumeNumber,
+        offset: u64,
+        segments: &[Segment],
+        tag: Tag,
+    ) -> Option<Outcome> {
+        let length = segments.iter().map(|segment| segment.len() as u64).sum();
+        let request = Request { kind: Kind::Read, offset, length, fua: false, segments };
+        self.submit(number, tag, &request);
+        for _ in 0..PATIENCE {
+            if let Some(at) = self.driver.replies.iter().position(|(reply, _)| *reply == tag) {
+                return Some(self.driver.replies.remove(at).1);
+            }
+            if !self.finish_one() {
+                self.turn(1_000_000);
+            }
+        }
+        None
+    }
+
+    /// From now on the disk is as ill as this, and requests may fail with these.
+    pub fn fall_ill(&mut self, ills: Ills, expected: Vec<Fault>) {
+        self.driver.disk.set_ills(ills);
+        self.expected = expected;
+    }
+    /// What requests may fail with.
+    pub fn expected(&self) -> &[Fault] {
+        &self.expected
+    }
+    /// Whether a command may be refused so, as the disk is.
+    pub fn refusal_expected(&self, error: &CommandError) -> bool {
+        match error {
+            CommandError::Frozen => self.expected.contains(&Fault::Frozen),
+            _ => false,
+        }
+    }
+}
+
+/// A lane that does by itself, in a short time, all that it does in a long one.
+fn settings() -> Settings {
+    Settings {
+        log_age: 50_000_000,
+        log_bytes: 16 << 10,
+        dirty_pages: 24,
+        log_percent: 50,
+        idle: 2_000_000_000,
+        pages_a_turn: 8,
+    }
+}
+
+fn fate(entropy: &mut Seeded) -> Fate {
+    match entropy.below(8) {
+        0..3 => Fate::Lost,
+        3..7 => Fate::Kept,
+        _ => Fate::Torn(entropy.below(256) as u8),
+    }
+}
