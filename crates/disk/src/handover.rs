@@ -82,11 +82,18 @@ impl Replacing {
 
 impl Engine {
     /// Has the keeper start a successor, and waits until it has taken over. It answers.
-    pub(crate) fn replace(self: &Arc<Self>, program: Option<PathBuf>) -> Result<DiskStatus, DiskProblem> {
+    pub(crate) fn replace(
+        self: &Arc<Self>,
+        program: Option<PathBuf>,
+    ) -> Result<DiskStatus, DiskProblem> {
         let _answering = self.replacing.answering.lock().unwrap_or_else(PoisonError::into_inner);
         let next = "wait for the other one to end";
-        let ended = self.replacing.begin().ok_or_else(|| problem("replacing", "another replacement is under way", next))?;
-        let path = program.as_ref().map_or(&b""[..], |program| program.as_os_str().as_encoded_bytes());
+        let ended = self
+            .replacing
+            .begin()
+            .ok_or_else(|| problem("replacing", "another replacement is under way", next))?;
+        let path =
+            program.as_ref().map_or(&b""[..], |program| program.as_os_str().as_encoded_bytes());
         if let Err(error) = self.keeper.say(Kind::Replace, path) {
             self.replacing.ended(Ok(()));
             return Err(system("the keeper does not listen", &error));
@@ -97,7 +104,11 @@ impl Engine {
             problem("not_replaced", what, "see the log of `bedplate disk up`")
         })?;
         status_of(&self.directory).map_err(|error| {
-            problem("replaced", format!("the new engine serves, and does not answer: {error}"), "ask again: bedplate disk status")
+            problem(
+                "replaced",
+                format!("the new engine serves, and does not answer: {error}"),
+                "ask again: bedplate disk status",
+            )
         })
     }
 }

@@ -57,7 +57,8 @@ pub fn accept(listener: &UnixListener, stop: &Stop, mut each: impl FnMut(UnixStr
         return;
     }
     loop {
-        let mut fds = [PollFd::new(listener, PollFlags::IN), PollFd::new(&stop.file, PollFlags::IN)];
+        let mut fds =
+            [PollFd::new(listener, PollFlags::IN), PollFd::new(&stop.file, PollFlags::IN)];
         if let Err(error) = rustix::io::retry_on_intr(|| poll(&mut fds, None)) {
             tracing::error!(%error, "a socket cannot be waited for");
             return;

@@ -34,7 +34,12 @@ pub fn user(name: &str) -> io::Result<(Uid, Gid)> {
         let gid: u32 = fields.next()?.parse().ok()?;
         here.then_some((Uid::from_raw(uid), Gid::from_raw(gid)))
     });
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("there is no user `{name}` on this machine")))
+    found.ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("there is no user `{name}` on this machine"),
+        )
+    })
 }
 
 /// Gives up what is not needed once everything runs. Says what holds now.
@@ -50,7 +55,11 @@ pub fn confine() -> String {
     note("2 GiB of own memory", setrlimit(Resource::Data, limit).map_err(Into::into));
     note("a list of system calls", restrict_calls());
     let user = rustix::process::geteuid();
-    let who = if user.is_root() { "root".to_owned() } else { format!("user {user}", user = user.as_raw()) };
+    let who = if user.is_root() {
+        "root".to_owned()
+    } else {
+        format!("user {user}", user = user.as_raw())
+    };
     let mut said = format!("runs as {who}; holds: {}", holds.join(", "));
     if !refused.is_empty() {
         said.push_str(&format!("; refused by the system: {}", refused.join(", ")));
@@ -66,7 +75,8 @@ fn restrict_calls() -> io::Result<()> {
     let otherwise = SeccompAction::Errno(libc::EPERM.cast_unsigned());
     let arch = std::env::consts::ARCH.try_into().map_err(io::Error::other)?;
     let filter = SeccompFilter::new(rules, otherwise, SeccompAction::Allow, arch);
-    let program: BpfProgram = filter.map_err(io::Error::other)?.try_into().map_err(io::Error::other)?;
+    let program: BpfProgram =
+        filter.map_err(io::Error::other)?.try_into().map_err(io::Error::other)?;
     seccompiler::apply_filter_all_threads(&program).map_err(io::Error::other)
 }
 

@@ -62,7 +62,11 @@ impl Book {
         };
         let book: Self = serde_json::from_slice(&bytes)?;
         if book.version > VERSION + 1 {
-            let why = format!("{} is of version {}, which is not understood", path(directory).display(), book.version);
+            let why = format!(
+                "{} is of version {}, which is not understood",
+                path(directory).display(),
+                book.version
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(book)
@@ -75,7 +79,8 @@ impl Book {
         kept.pools.retain(|pool| pool.medium != PoolMedium::Memory);
         kept.served.retain(|served| self.is_kept(&served.volume));
         let (path, next) = (path(directory), directory.join("disk.json.next"));
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+        let mut file =
+            File::options().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
         file.write_all(&serde_json::to_vec_pretty(&kept)?)?;
         file.sync_all()?;
         std::fs::rename(&next, &path)?;
@@ -141,7 +146,10 @@ mod tests {
         };
         book.write(&directory).expect("write");
         let back = Book::read(&directory).expect("read");
-        assert_eq!((back.pools, back.volumes, back.served), (vec![], vec![null], vec![served("null")]));
+        assert_eq!(
+            (back.pools, back.volumes, back.served),
+            (vec![], vec![null], vec![served("null")])
+        );
         std::fs::remove_dir_all(&directory).expect("clean up");
         assert_eq!(Book::read(&directory).expect("no file"), Book::default());
     }

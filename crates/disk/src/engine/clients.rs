@@ -15,7 +15,9 @@ use volume::lane::VolumeHandle;
 use super::Engine;
 use super::book::Served;
 use crate::nbd::connection::MEMORY;
-use crate::nbd::{Arrived, Connection, Export, Exports, Listener, Listening, Rules, Sink, Transport};
+use crate::nbd::{
+    Arrived, Connection, Export, Exports, Listener, Listening, Rules, Sink, Transport,
+};
 use crate::reactor::{NewSocket, SocketKey};
 use crate::shared::Shared;
 
@@ -131,7 +133,13 @@ impl Clients {
         socket: OwnedFd,
     ) -> Box<dyn FnOnce(Connection) -> NewSocket + Send> {
         let (volume, gone) = (self.handle, gone(engine, None));
-        Box::new(move |connection| NewSocket { key, volume, connection, transport: Transport::Plain(socket), gone })
+        Box::new(move |connection| NewSocket {
+            key,
+            volume,
+            connection,
+            transport: Transport::Plain(socket),
+            gone,
+        })
     }
 
     /// Serves the volume no more: clients are hung up on when what they asked is answered.
@@ -149,7 +157,10 @@ impl Clients {
 }
 
 /// What happens when a client is gone.
-fn gone(engine: &Arc<Engine>, permit: Option<crate::nbd::Permit>) -> Box<dyn FnOnce(SocketKey) + Send> {
+fn gone(
+    engine: &Arc<Engine>,
+    permit: Option<crate::nbd::Permit>,
+) -> Box<dyn FnOnce(SocketKey) + Send> {
     let engine = Arc::downgrade(engine);
     Box::new(move |key| {
         if let Some(engine) = engine.upgrade()

@@ -64,6 +64,9 @@ fn session_key(number: u64) -> String {
     format!("vhost-session/{number}")
 }
 
+/// Queues that sessions attached, until the lane's state is here.
+pub(crate) type Held = Arc<Mutex<Vec<(GuestKey, VolumeHandle, QueueStart)>>>;
+
 /// The sink of a session: it has the queues served by the lane.
 pub(crate) struct ToLane {
     engine: Arc<Engine>,
@@ -72,7 +75,7 @@ pub(crate) struct ToLane {
     handle: VolumeHandle,
     socket: OwnedFd,
     /// Queues that wait for what a predecessor saved of them, when there is one.
-    held: Option<Arc<Mutex<Vec<(GuestKey, VolumeHandle, QueueStart)>>>>,
+    held: Option<Held>,
 }
 
 impl Sink for ToLane {
@@ -96,7 +99,8 @@ impl Sink for ToLane {
     }
     fn memory(&mut self, memory: Arc<GuestMemory>) {
         let number = self.number;
-        if let Err(gone) = self.engine.lane.ask(move |lane| lane.set_guest_memory(number, &memory)) {
+        if let Err(gone) = self.engine.lane.ask(move |lane| lane.set_guest_memory(number, &memory))
+        {
             tracing::warn!(%gone, "new memory is not used");
         }
     }
@@ -108,7 +112,8 @@ impl Sink for ToLane {
     }
     fn deposit(&mut self, description: &Description, files: &[BorrowedFd<'_>]) -> io::Result<()> {
         let description = description.clone();
-        let deposit = SessionDeposit { volume: self.volume.clone(), number: self.number, description };
+        let deposit =
+            SessionDeposit { volume: self.volume.clone(), number: self.number, description };
         let mut all = vec![self.socket.as_fd()];
         all.extend_from_slice(files);
         self.engine.keeper.put(&session_key(self.number), &deposit, &all)
@@ -135,7 +140,12 @@ impl Guests {
     }
 
     /// A volume that nobody may connect to before [`Guests::go_on`].
-    pub fn new(served: Served, device: Device, handle: VolumeHandle, listener: OwnedFd) -> io::Result<Self> {
+    pub fn new(
+        served: Served,
+        device: Device,
+        handle: VolumeHandle,
+        listener: OwnedFd,
+    ) -> io::Result<Self> {
         Ok(Self {
             served,
             device: Arc::new(device),
@@ -184,11 +194,12 @@ impl Guests {
         &self,
         engine: &Arc<Engine>,
         deposit: &Deposit,
-        held: Option<Arc<Mutex<Vec<(GuestKey, VolumeHandle, QueueStart)>>>>,
+        held: Option<Held>,
     ) -> io::Result<Resumed> {
         let saved: SessionDeposit = deposit.read()?;
         let socket = UnixStream::from(deposit.fd(0)?);
-        let files = deposit.fds.iter().skip(1).map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?;
+        let files =
+            deposit.fds.iter().skip(1).map(OwnedFd::try_clone).collect::<io::Result<Vec<_>>>()?;
         let sink = ToLane {
             engine: Arc::clone(engine),
             number: saved.number,
@@ -198,7 +209,8 @@ impl Guests {
             held,
         };
         let device = Arc::clone(&self.device);
-        let mut session = Session::resume(saved.description, files, device, sink).map_err(io::Error::other)?;
+        let mut session =
+            Session::resume(saved.description, files, device, sink).map_err(io::Error::other)?;
         session.serve_on().map_err(io::Error::other)?;
         session.sink().held = None;
         Ok(Resumed { number: saved.number, session, socket })
@@ -296,7 +308,9 @@ fn spawn(mut session: Session<ToLane>, socket: UnixStream) -> io::Result<Running
         match ended {
             Ended::Stopped => return Some((session, socket)),
             Ended::Closed => tracing::info!(number, "a virtual machine disconnected"),
-            Ended::Failed(refusal) => tracing::warn!(number, %refusal, "a session with a VMM failed"),
+            Ended::Failed(refusal) => {
+                tracing::warn!(number, %refusal, "a session with a VMM failed")
+            }
         }
         let keeper = &session.sink().engine.keeper;
         if let Err(error) = keeper.delete(&session_key(number)) {

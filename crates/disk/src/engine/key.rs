@@ -34,7 +34,11 @@ impl Keys {
         Ok((key.wrap(&self.wrapping, owner, nonce), key))
     }
     /// Opens a key that was sealed.
-    pub fn open(&self, sealed: &Sealed, owner: Owner) -> Result<VolumeKey, volume::seal::keys::KeyError> {
+    pub fn open(
+        &self,
+        sealed: &Sealed,
+        owner: Owner,
+    ) -> Result<VolumeKey, volume::seal::keys::KeyError> {
         VolumeKey::unwrap(sealed, &self.wrapping, owner)
     }
 }
@@ -75,7 +79,8 @@ fn make(directory: &Path, path: &Path) -> io::Result<Zeroizing<[u8; 32]>> {
     let mut key = Zeroizing::new([0; 32]);
     fill(&mut *key)?;
     let next = directory.join("disk.key.next");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
     file.write_all(&*key)?;
     file.sync_all()?;
     std::fs::hard_link(&next, path)?;

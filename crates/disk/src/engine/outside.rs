@@ -78,7 +78,8 @@ impl Engine {
         match &spec.backing {
             Backing::Raw { path } => {
                 let medium = open_medium(Path::new(path))?;
-                let bytes = spec.size.map_or(medium.size(), |size| size.0.min(medium.size())) / 512 * 512;
+                let bytes =
+                    spec.size.map_or(medium.size(), |size| size.0.min(medium.size())) / 512 * 512;
                 self.in_lane(limits, move |lane, node| {
                     let index = lane.add_file(medium).map_err(|error| error.to_string())?;
                     let opened = lane.open_raw(index, bytes, node);
@@ -99,7 +100,9 @@ impl Engine {
     pub(super) fn in_lane(
         &self,
         limits: Limits,
-        open: impl FnOnce(&mut Reactor, Node) -> Result<(VolumeHandle, Option<MediumIndex>), String> + Send + 'static,
+        open: impl FnOnce(&mut Reactor, Node) -> Result<(VolumeHandle, Option<MediumIndex>), String>
+        + Send
+        + 'static,
     ) -> Result<Open, DiskProblem> {
         let opened = self.lane.ask(move |lane| {
             let node = lane.lane.gate().add(None, limits, Nanos(monotonic_nanos()));
@@ -115,7 +118,11 @@ impl Engine {
             }
         });
         opened.map_err(gone)?.map_err(|why| {
-            problem("volume_not_opened", format!("the volume cannot be opened: {why}"), "see `bedplate volume show`")
+            problem(
+                "volume_not_opened",
+                format!("the volume cannot be opened: {why}"),
+                "see `bedplate volume show`",
+            )
         })
     }
 }
@@ -124,7 +131,11 @@ impl Engine {
 pub(super) fn open_medium(path: &Path) -> Result<Medium, DiskProblem> {
     let opening = Opening { lock_within: LET_GO, ..Opening::default() };
     Medium::open(path, opening).map_err(|error| {
-        problem("medium_not_opened", error.to_string(), "check the path, its owner, and who else uses it")
+        problem(
+            "medium_not_opened",
+            error.to_string(),
+            "check the path, its owner, and who else uses it",
+        )
     })
 }
 

@@ -4,12 +4,12 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use model::volume::{DiskProblem, Pool, PoolMedium, PoolSpec};
 use model::Bytes;
+use model::volume::{DiskProblem, Pool, PoolMedium, PoolSpec};
 use serde::{Deserialize, Serialize};
 use volume::lane::{MediumIndex, PoolIndex};
-use volume::seal::keys::{Cipher, Owner};
 use volume::recover::{self, Piece, Recovered, Regions, Trust};
+use volume::seal::keys::{Cipher, Owner};
 use volume::{MediumFault, Nanos};
 use world::clock::monotonic_nanos;
 use world::disk::{Medium, Opening};
@@ -70,7 +70,9 @@ impl Ground {
     }
     fn write(&self, bounce: &mut Bounce, piece: &Piece) -> io::Result<()> {
         match piece {
-            Piece::Bytes { at, bytes } => bounce.write(self.descriptor(), *at, Some(bytes), bytes.len() as u64),
+            Piece::Bytes { at, bytes } => {
+                bounce.write(self.descriptor(), *at, Some(bytes), bytes.len() as u64)
+            }
             Piece::Zeros { at, bytes } => bounce.write(self.descriptor(), *at, None, *bytes),
         }
     }
@@ -116,7 +118,13 @@ impl Bounce {
         }
         Ok(())
     }
-    fn write(&mut self, to: BorrowedFd<'_>, at: u64, bytes: Option<&[u8]>, length: u64) -> io::Result<()> {
+    fn write(
+        &mut self,
+        to: BorrowedFd<'_>,
+        at: u64,
+        bytes: Option<&[u8]>,
+        length: u64,
+    ) -> io::Result<()> {
         let mut done = 0;
         while done < length {
             let here = usize::try_from(length - done).unwrap_or(usize::MAX).min(Self::BYTES);
@@ -127,7 +135,11 @@ impl Bounce {
             }
             let mut put = 0;
             while put < here {
-                put += rustix::io::pwrite(to, self.memory.bytes(put, here - put), at + done + put as u64)?;
+                put += rustix::io::pwrite(
+                    to,
+                    self.memory.bytes(put, here - put),
+                    at + done + put as u64,
+                )?;
             }
             done += here as u64;
         }
@@ -146,12 +158,18 @@ impl Engine {
         let name = spec.name.clone();
         self.open_pool(&mut table, spec.clone(), None)?;
         table.book.pools.push(spec);
-        self.keep_book(&table.book).map_err(|error| system("the book cannot be written", &error))?;
+        self.keep_book(&table.book)
+            .map_err(|error| system("the book cannot be written", &error))?;
         self.pool_show(&table, &name)
     }
 
     /// Opens a pool. `left` is what an engine that died had of it.
-    pub(super) fn open_pool(&self, table: &mut Table, spec: PoolSpec, left: Option<&Deposit>) -> Result<(), DiskProblem> {
+    pub(super) fn open_pool(
+        &self,
+        table: &mut Table,
+        spec: PoolSpec,
+        left: Option<&Deposit>,
+    ) -> Result<(), DiskProblem> {
         let failed = |error: io::Error| system("the pool cannot be opened", &error);
         let mut bounce = Bounce::new().map_err(failed)?;
         let ground = ground(&spec, left)?;
@@ -164,7 +182,14 @@ impl Engine {
         self.add_pool(table, spec, ground, memory.files, recovered).map_err(failed)
     }
 
-    fn add_pool(&self, table: &mut Table, spec: PoolSpec, ground: Ground, files: Vec<OwnedFd>, recovered: Recovered) -> io::Result<()> {
+    fn add_pool(
+        &self,
+        table: &mut Table,
+        spec: PoolSpec,
+        ground: Ground,
+        files: Vec<OwnedFd>,
+        recovered: Recovered,
+    ) -> io::Result<()> {
         let (size, name) = (ground.size(), spec.name.clone());
         let mut recovered = recovered;
         self.unlock(&mut recovered, &name);
@@ -186,7 +211,13 @@ impl Engine {
     }
 
     /// Deposits a pool, before anything is written to it.
-    fn keep_pool(&self, spec: &PoolSpec, size: u64, files: &[OwnedFd], memory: Option<&OwnedFd>) -> io::Result<()> {
+    fn keep_pool(
+        &self,
+        spec: &PoolSpec,
+        size: u64,
+        files: &[OwnedFd],
+        memory: Option<&OwnedFd>,
+    ) -> io::Result<()> {
         let deposit = PoolDeposit { spec: spec.clone(), size };
         let fds: Vec<_> = files.iter().chain(memory).map(|fd| fd.as_fd()).collect();
         self.keeper.put(&pool_key(&spec.name), &deposit, &fds)
@@ -209,7 +240,9 @@ impl Engine {
                 Ok(key) => {
                     recovered.keys.insert(origin, Cipher::from(&key));
                 }
-                Err(error) => tracing::error!(pool, volume = %owner.volume, %error, "a volume stays locked"),
+                Err(error) => {
+                    tracing::error!(pool, volume = %owner.volume, %error, "a volume stays locked")
+                }
             }
         }
     }
@@ -229,7 +262,8 @@ impl Engine {
             size: Bytes(pool.size),
             free: Bytes(usage.map_or(0, |usage| usage.capacity.saturating_sub(usage.used))),
             volumes: volumes as u32,
-            frozen: frozen.map(|why| format!("{why:?}: the medium failed to keep what was written")),
+            frozen: frozen
+                .map(|why| format!("{why:?}: the medium failed to keep what was written")),
             damaged,
         })
     }
@@ -255,7 +289,9 @@ impl PoolMemory {
             None => Shared::create("bedplate-tail", needs.tail)?,
         };
         let mut files = vec![tail.file().try_clone_to_owned()?];
-        for (name, bytes) in [("bedplate-frames", needs.frames), ("bedplate-extents", needs.extents)] {
+        for (name, bytes) in
+            [("bedplate-frames", needs.frames), ("bedplate-extents", needs.extents)]
+        {
             files.push(Shared::create(name, bytes)?.file().try_clone_to_owned()?);
         }
         Ok(Self { files, tail, needs })
@@ -266,11 +302,19 @@ impl PoolMemory {
         };
         Ok(Regions { tail: region(0)?, frames: region(1)?, extents: region(2)? })
     }
-    fn recover(&self, ground: &Ground, bounce: &mut Bounce, size: u64, crashed: bool) -> Result<Recovered, DiskProblem> {
-        let trusts: &[Trust] = if crashed { &[Trust::Process, Trust::Power] } else { &[Trust::Power] };
+    fn recover(
+        &self,
+        ground: &Ground,
+        bounce: &mut Bounce,
+        size: u64,
+        crashed: bool,
+    ) -> Result<Recovered, DiskProblem> {
+        let trusts: &[Trust] =
+            if crashed { &[Trust::Process, Trust::Power] } else { &[Trust::Power] };
         let mut last = None;
         for trust in trusts {
-            let regions = self.regions().map_err(|error| system("no memory for the pool", &error))?;
+            let regions =
+                self.regions().map_err(|error| system("no memory for the pool", &error))?;
             let mut read = |at: u64, into: &mut [u8]| ground.read(bounce, at, into);
             match recover::recover(size, &mut read, regions, *trust) {
                 Ok(recovered) => return Ok(recovered),
@@ -281,13 +325,19 @@ impl PoolMemory {
             }
         }
         let why = last.map(|error| error.to_string()).unwrap_or_default();
-        Err(problem("pool_not_recovered", format!("the pool cannot be opened: {why}"), "see docs/disk.md, `A pool that does not open`"))
+        Err(problem(
+            "pool_not_recovered",
+            format!("the pool cannot be opened: {why}"),
+            "see docs/disk.md, `A pool that does not open`",
+        ))
     }
 }
 
 /// Opens or makes what a pool lies on.
 fn ground(spec: &PoolSpec, left: Option<&Deposit>) -> Result<Ground, DiskProblem> {
-    let needs_size = || problem("size_needed", "a new pool needs a size", "say how large it is to be: --size 20G");
+    let needs_size = || {
+        problem("size_needed", "a new pool needs a size", "say how large it is to be: --size 20G")
+    };
     let failed = |error: io::Error| system("the pool's medium cannot be had", &error);
     match (&spec.medium, left) {
         (PoolMedium::Memory, Some(deposit)) => {
@@ -304,14 +354,20 @@ fn ground(spec: &PoolSpec, left: Option<&Deposit>) -> Result<Ground, DiskProblem
             }
             let bytes = whole(spec.size.ok_or_else(needs_size)?)?;
             let made = Medium::create(path, bytes, false, Opening::default());
-            made.map(Ground::File).map_err(|error| problem("medium_not_made", error.to_string(), "choose another path"))
+            made.map(Ground::File).map_err(|error| {
+                problem("medium_not_made", error.to_string(), "choose another path")
+            })
         }
     }
 }
 
 fn whole(size: Bytes) -> Result<u64, DiskProblem> {
     if size.0 < LEAST {
-        return Err(problem("pool_too_small", format!("a pool of {size} is too small"), "a pool has at least 16 MiB"));
+        return Err(problem(
+            "pool_too_small",
+            format!("a pool of {size} is too small"),
+            "a pool has at least 16 MiB",
+        ));
     }
     Ok(size.0 / 4096 * 4096)
 }
@@ -328,8 +384,11 @@ fn is_blank(ground: &Ground, bounce: &mut Bounce) -> Result<bool, DiskProblem> {
 fn format(ground: &Ground, bounce: &mut Bounce, size: u64) -> Result<(), DiskProblem> {
     let failed = |error: io::Error| system("the pool cannot be formatted", &error);
     let mut id = [0; 16];
-    rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty()).map_err(|error| failed(error.into()))?;
-    let pieces = recover::format(size, id).map_err(|error| problem("pool_too_small", error.to_string(), "a pool has at least 16 MiB"))?;
+    rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| failed(error.into()))?;
+    let pieces = recover::format(size, id).map_err(|error| {
+        problem("pool_too_small", error.to_string(), "a pool has at least 16 MiB")
+    })?;
     let last = pieces.len().saturating_sub(1);
     for (at, piece) in pieces.iter().enumerate() {
         if at == last {

@@ -71,7 +71,8 @@ pub fn run(settings: Settings) -> Result<(), EngineError> {
     if let Some(user) = &settings.user {
         privilege::become_user(user).map_err(system("cannot become the user"))?;
     }
-    let (deposits, generation, said) = keeper.all().map_err(system("the keeper does not answer"))?;
+    let (deposits, generation, said) =
+        keeper.all().map_err(system("the keeper does not answer"))?;
     let peer = said.into_iter().find(|message| message.kind == Kind::Peer);
     let (engine, serving) = match peer.and_then(|message| message.fds.into_iter().next()) {
         Some(peer) => crate::handover::take_over(&settings, keeper, generation, peer)?,
@@ -97,7 +98,8 @@ fn begin(
     };
     let page = page.map_err(system("there is no memory for the status"))?;
     keeper.put("page", &(), &[page.file()]).map_err(system("the keeper does not listen"))?;
-    let mut buffers = Shared::create("bedplate-buffers", BUFFERS).map_err(system("no memory for data"))?;
+    let mut buffers =
+        Shared::create("bedplate-buffers", BUFFERS).map_err(system("no memory for data"))?;
     keeper.put("buffers", &(), &[buffers.file()]).map_err(system("the keeper does not listen"))?;
     let region = buffers.region();
     let started = LaneHandle::start("lane-0".into(), settings.lane, region, |_| Ok(()));
@@ -119,7 +121,8 @@ pub(crate) fn make(
     page: StatusPage,
     lane: LaneHandle,
 ) -> Result<Arc<Engine>, EngineError> {
-    let keys = key::Keys::of(&settings.directory).map_err(system("the key of the service cannot be had"))?;
+    let keys = key::Keys::of(&settings.directory)
+        .map_err(system("the key of the service cannot be had"))?;
     Ok(Arc::new(Engine {
         directory: settings.directory.clone(),
         settings: settings.lane,
@@ -146,7 +149,8 @@ impl Engine {
             Some(deposit) => deposit.read(),
             None => Book::read(&self.directory),
         };
-        let mut book: Book = book.map_err(|error| super::problem::system("the book cannot be read", &error))?;
+        let mut book: Book =
+            book.map_err(|error| super::problem::system("the book cannot be read", &error))?;
         for pool in &settings.pools {
             if !book.pools.iter().any(|known| known.name == pool.name) {
                 book.pools.push(pool.clone());
@@ -169,7 +173,8 @@ impl Engine {
         }
         self.resume_sessions(&table, left);
         let kept = table.book.clone();
-        self.keep_book(&kept).map_err(|error| super::problem::system("the book cannot be written", &error))
+        self.keep_book(&kept)
+            .map_err(|error| super::problem::system("the book cannot be written", &error))
     }
 
     /// Goes on with the sessions of VMMs that an engine that died had, and hangs up on its
@@ -209,7 +214,10 @@ impl Engine {
     /// Serves the control socket again.
     pub(crate) fn take_orders_again(self: &Arc<Self>) -> Option<Serving> {
         let socket = self.orders_socket.lock().unwrap_or_else(PoisonError::into_inner);
-        let again = socket.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(OwnedFd::try_clone);
+        let again = socket
+            .as_ref()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+            .and_then(OwnedFd::try_clone);
         let serving = again.and_then(|socket| self.serve_orders(socket.into()));
         serving.inspect_err(|error| tracing::error!(%error, "orders are not taken any more")).ok()
     }
@@ -244,7 +252,8 @@ impl Engine {
 fn attend(engine: &Arc<Engine>, signals: &Signals, serving: Serving) -> Result<(), EngineError> {
     let mut serving = Some(serving);
     let why = loop {
-        let mut fds = [PollFd::new(&engine.keeper, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let mut fds =
+            [PollFd::new(&engine.keeper, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
         rustix::io::retry_on_intr(|| poll(&mut fds, None))
             .map_err(|error| system("the keeper cannot be waited for")(error.into()))?;
         if !fds[1].revents().is_empty() && signals.take() {

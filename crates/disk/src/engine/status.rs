@@ -1,6 +1,8 @@
 //! What the engine says of itself and of what it measured.
 
-use model::volume::{Attachment, CutOvers, DiskProblem, DiskProtocol, DiskStatus, LaneStatus, Latency};
+use model::volume::{
+    Attachment, CutOvers, DiskProblem, DiskProtocol, DiskStatus, LaneStatus, Latency,
+};
 use volume::Kind;
 use volume::lane::VolumeHandle;
 
@@ -35,7 +37,11 @@ impl Engine {
             attachments: (table.guests.len() + table.clients.len()) as u32,
             lanes: vec![lane],
             cut_overs: self.cut_overs(),
-            confinement: self.confinement.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
+            confinement: self
+                .confinement
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .clone(),
         })
     }
 
@@ -43,7 +49,9 @@ impl Engine {
         let (count, mut latest) = self.page.cut_overs();
         let last = latest.last().copied().unwrap_or(0);
         latest.sort_unstable();
-        let at = |percent: usize| latest.get((latest.len() * percent / 100).min(latest.len().saturating_sub(1)));
+        let at = |percent: usize| {
+            latest.get((latest.len() * percent / 100).min(latest.len().saturating_sub(1)))
+        };
         let (p50, p99) = (at(50).copied().unwrap_or(0), at(99).copied().unwrap_or(0));
         CutOvers { count, last, p50, p99, worst: latest.last().copied().unwrap_or(0) }
     }

@@ -40,7 +40,9 @@ impl Engine {
         match order {
             DiskOrder::PoolCreate(spec) => told(self.pool_create(spec)?),
             DiskOrder::VolumeCreate(spec) => told(self.volume_create(spec)?),
-            DiskOrder::VolumeSnapshot { volume, name } => told(self.volume_snapshot(&volume, &name)?),
+            DiskOrder::VolumeSnapshot { volume, name } => {
+                told(self.volume_snapshot(&volume, &name)?)
+            }
             DiskOrder::VolumeClone { snapshot, name, limits } => {
                 told(self.volume_clone(&snapshot, &name, limits)?)
             }
@@ -73,7 +75,10 @@ impl Engine {
         let mut table = self.table();
         let Wanted { volume, protocol, socket, queues, read_only } = wanted;
         if table.book.served(&volume, protocol).is_some() {
-            let next = format!("stop that first: bedplate disk {} {volume}", if protocol == DiskProtocol::Nbd { "unserve" } else { "detach" });
+            let next = format!(
+                "stop that first: bedplate disk {} {volume}",
+                if protocol == DiskProtocol::Nbd { "unserve" } else { "detach" }
+            );
             return Err(problem("served_already", format!("`{volume}` is served already"), next));
         }
         let socket = socket.map_or_else(|| self.usual_socket(&volume, protocol), PathBuf::from);
@@ -81,8 +86,12 @@ impl Engine {
         self.start_serving(&mut table, served.clone(), &Deposits::new())?;
         let volume = served.volume.clone();
         table.book.served.push(served);
-        self.keep_book(&table.book).map_err(|error| system("the book cannot be written", &error))?;
-        let found = self.attachments(&table, &volume).into_iter().find(|attachment| attachment.protocol == protocol);
+        self.keep_book(&table.book)
+            .map_err(|error| system("the book cannot be written", &error))?;
+        let found = self
+            .attachments(&table, &volume)
+            .into_iter()
+            .find(|attachment| attachment.protocol == protocol);
         Ok(found.expect("it was just begun"))
     }
 
@@ -92,7 +101,12 @@ impl Engine {
     }
 
     /// Serves a volume, with the listening socket of an engine before us if there is one.
-    pub(super) fn start_serving(self: &Arc<Self>, table: &mut Table, served: Served, left: &Deposits) -> Result<(), DiskProblem> {
+    pub(super) fn start_serving(
+        self: &Arc<Self>,
+        table: &mut Table,
+        served: Served,
+        left: &Deposits,
+    ) -> Result<(), DiskProblem> {
         let open = self.open(table, &served.volume)?;
         let volume = served.volume.clone();
         let bytes = open.capabilities.bytes;
@@ -110,9 +124,11 @@ impl Engine {
                     table.guests.insert(volume.clone(), guests);
                 })
             }
-            DiskProtocol::Nbd => Clients::start(self, served, bytes, open.handle, listener).map(|clients| {
-                table.clients.insert(volume.clone(), clients);
-            }),
+            DiskProtocol::Nbd => {
+                Clients::start(self, served, bytes, open.handle, listener).map(|clients| {
+                    table.clients.insert(volume.clone(), clients);
+                })
+            }
         };
         begun.map_err(|error| {
             self.close(table, &volume);
@@ -139,7 +155,10 @@ impl Engine {
             }
         }
         self.close(&mut table, volume);
-        table.book.served.retain(|served| !(served.volume == volume && served.protocol == protocol));
+        table
+            .book
+            .served
+            .retain(|served| !(served.volume == volume && served.protocol == protocol));
         self.keep_book(&table.book).map_err(|error| system("the book cannot be written", &error))
     }
 }
@@ -154,5 +173,6 @@ struct Wanted {
 }
 
 fn told(answer: impl Serialize) -> Result<Value, DiskProblem> {
-    serde_json::to_value(answer).map_err(|error| problem("answer_not_written", error.to_string(), "report this"))
+    serde_json::to_value(answer)
+        .map_err(|error| problem("answer_not_written", error.to_string(), "report this"))
 }

@@ -2,12 +2,12 @@
 
 use std::sync::mpsc::channel;
 
+use model::secret::Sealed;
 use model::volume::{Backing, DiskProblem, Limits, ScrubFound, Volume, VolumeSpec};
 use model::{Bytes, Timestamp};
 use volume::directory::{Change, Entry, Kind};
 use volume::lane::PoolIndex;
 use volume::lane::command::{Answered, Command, CommandError};
-use model::secret::Sealed;
 use volume::seal::keys::{Owner, VolumeKey};
 use volume::{BLOCK, Nanos, VolumeNumber};
 use world::clock::{Clock as _, SystemClock, monotonic_nanos};
@@ -55,7 +55,8 @@ impl Engine {
         let pool = pool.to_owned();
         let seen = self.lane.ask(move |lane| {
             let Some(directory) = lane.lane.directory(index) else { return Vec::new() };
-            let name = |number: VolumeNumber| directory.entry(number).ok().map(|entry| entry.name.clone());
+            let name =
+                |number: VolumeNumber| directory.entry(number).ok().map(|entry| entry.name.clone());
             let said = |number: VolumeNumber| {
                 let entry = directory.entry(number).ok()?;
                 Some(match entry.kind {
@@ -69,10 +70,13 @@ impl Engine {
                     Kind::Volume { clone_of, .. } => (None, clone_of.and_then(said)),
                 };
                 let owner = match &entry.kind {
-                    Kind::Snapshot { of, .. } => directory.entry(*of).map(Entry::origin).unwrap_or_default(),
+                    Kind::Snapshot { of, .. } => {
+                        directory.entry(*of).map(Entry::origin).unwrap_or_default()
+                    }
                     Kind::Volume { origin, .. } => *origin,
                 };
-                let encrypted = directory.origins.get(&owner).is_some_and(|origin| origin.key.is_some());
+                let encrypted =
+                    directory.origins.get(&owner).is_some_and(|origin| origin.key.is_some());
                 let entry = Entry { indexes: Vec::new(), ..entry.clone() };
                 Inside { pool: pool.clone(), index, entry, of, encrypted, clone_of }
             };
@@ -87,7 +91,9 @@ impl Engine {
             return Ok(Found::Outside(spec.clone()));
         }
         for (pool, open) in &table.pools {
-            if let Some(found) = self.inside(pool, open.index)?.into_iter().find(|inside| inside.name() == name) {
+            if let Some(found) =
+                self.inside(pool, open.index)?.into_iter().find(|inside| inside.name() == name)
+            {
                 return Ok(Found::Inside(found));
             }
         }
@@ -121,7 +127,11 @@ impl Engine {
         self.lane.tell(move |lane| lane.command(pool, command, told)).map_err(gone)?;
         let answered = done.recv().map_err(|_| gone(crate::reactor::Gone))?;
         answered.map_err(|error: CommandError| {
-            problem(error.code(), error.to_string(), "see `bedplate volume list` and `bedplate pool list`")
+            problem(
+                error.code(),
+                error.to_string(),
+                "see `bedplate volume list` and `bedplate pool list`",
+            )
         })
     }
 
@@ -132,7 +142,12 @@ impl Engine {
         }
     }
 
-    fn change(&self, pool: PoolIndex, change: Change, key: Option<VolumeKey>) -> Result<(), DiskProblem> {
+    fn change(
+        &self,
+        pool: PoolIndex,
+        change: Change,
+        key: Option<VolumeKey>,
+    ) -> Result<(), DiskProblem> {
         self.command(pool, Command::Change { change: Box::new(change), key }).map(drop)
     }
 
@@ -140,7 +155,8 @@ impl Engine {
         check_name(&spec.name)?;
         check_limits(&spec.limits)?;
         if spec.image.is_some() {
-            let next = "leave the image out, serve the volume by NBD, and copy it in: qemu-img convert -n";
+            let next =
+                "leave the image out, serve the volume by NBD, and copy it in: qemu-img convert -n";
             return Err(problem("image_not_here", "the service itself opens no images", next));
         }
         let mut table = self.table();
@@ -161,8 +177,14 @@ impl Engine {
             let next = "make a volume in a pool, or leave --encrypt out";
             return Err(problem("not_in_a_pool", "only volumes of pools are encrypted", next));
         }
-        if spec.backing == Backing::Null && spec.size.is_none_or(|size| size.0 == 0 || size.0 % 512 != 0) {
-            return Err(problem("size_needed", "a null volume needs a size in sectors of 512 bytes", "say --size 1G"));
+        if spec.backing == Backing::Null
+            && spec.size.is_none_or(|size| size.0 == 0 || size.0 % 512 != 0)
+        {
+            return Err(problem(
+                "size_needed",
+                "a null volume needs a size in sectors of 512 bytes",
+                "say --size 1G",
+            ));
         }
         if let Backing::Raw { path } = &spec.backing {
             drop(super::outside::open_medium(std::path::Path::new(path))?);
@@ -177,11 +199,23 @@ impl Engine {
             (Some(name), _) => table.pools.get(name).ok_or_else(|| unknown_pool(name))?,
             (None, 1) => table.pools.values().next().expect("there is one"),
             (None, 0) => {
-                return Err(problem("no_pool", "there is no pool", "make one: bedplate pool create NAME --file PATH --size 20G"));
+                return Err(problem(
+                    "no_pool",
+                    "there is no pool",
+                    "make one: bedplate pool create NAME --file PATH --size 20G",
+                ));
             }
-            (None, _) => return Err(problem("pool_needed", "there are several pools", "say which: --pool NAME")),
+            (None, _) => {
+                return Err(problem(
+                    "pool_needed",
+                    "there are several pools",
+                    "say which: --pool NAME",
+                ));
+            }
         };
-        let size = spec.size.ok_or_else(|| problem("size_needed", "a volume needs a size", "say --size 20G"))?;
+        let size = spec
+            .size
+            .ok_or_else(|| problem("size_needed", "a volume needs a size", "say --size 20G"))?;
         let id = new_id()?;
         let (sealed, key) = self.new_key(spec.encrypt, id)?;
         let change = Change::Create {
@@ -200,12 +234,22 @@ impl Engine {
         check_name(name)?;
         let table = self.table();
         let inside = self.find_inside(&table, volume)?;
-        let change = Change::Snapshot { of: inside.entry.number, id: new_id()?, name: name.to_owned(), now: now() };
+        let change = Change::Snapshot {
+            of: inside.entry.number,
+            id: new_id()?,
+            name: name.to_owned(),
+            now: now(),
+        };
         self.change(inside.index, change, None)?;
         self.show(&table, &format!("{volume}@{name}"))
     }
 
-    pub(super) fn volume_clone(&self, snapshot: &str, name: &str, limits: Limits) -> Result<Volume, DiskProblem> {
+    pub(super) fn volume_clone(
+        &self,
+        snapshot: &str,
+        name: &str,
+        limits: Limits,
+    ) -> Result<Volume, DiskProblem> {
         check_name(name)?;
         check_limits(&limits)?;
         let table = self.table();
@@ -227,10 +271,18 @@ impl Engine {
         self.show(&table, name)
     }
 
-    pub(super) fn volume_grow(self: &std::sync::Arc<Self>, name: &str, size: Bytes) -> Result<Volume, DiskProblem> {
+    pub(super) fn volume_grow(
+        self: &std::sync::Arc<Self>,
+        name: &str,
+        size: Bytes,
+    ) -> Result<Volume, DiskProblem> {
         let mut table = self.table();
         let inside = self.find_inside(&table, name)?;
-        self.change(inside.index, Change::Grow { volume: inside.entry.number, blocks: blocks(size)? }, None)?;
+        self.change(
+            inside.index,
+            Change::Grow { volume: inside.entry.number, blocks: blocks(size)? },
+            None,
+        )?;
         if let Some(open) = table.open.get_mut(name) {
             open.capabilities.bytes = size.0;
         }
@@ -238,7 +290,9 @@ impl Engine {
             guests.resized(size.0);
         }
         if let Some(clients) = table.clients.get_mut(name) {
-            clients.resized(self, size.0).map_err(|error| system("NBD clients do not see the new size", &error))?;
+            clients
+                .resized(self, size.0)
+                .map_err(|error| system("NBD clients do not see the new size", &error))?;
         }
         self.show(&table, name)
     }
@@ -248,14 +302,21 @@ impl Engine {
         let mut table = self.table();
         match self.find(&table, name)? {
             Found::Inside(inside) => {
-                self.change(inside.index, Change::Limit { volume: inside.entry.number, limits }, None)?;
+                self.change(
+                    inside.index,
+                    Change::Limit { volume: inside.entry.number, limits },
+                    None,
+                )?;
             }
             Found::Outside(_) => {
                 let spec = table.book.volumes.iter_mut().find(|spec| spec.name == name);
                 spec.expect("just found").limits = limits;
-                self.keep_book(&table.book).map_err(|error| system("the book cannot be written", &error))?;
+                self.keep_book(&table.book)
+                    .map_err(|error| system("the book cannot be written", &error))?;
                 if let Some(node) = table.open.get(name).map(|open| open.node) {
-                    let set = self.lane.ask(move |lane| lane.lane.gate().set(node, limits, Nanos(monotonic_nanos())));
+                    let set = self.lane.ask(move |lane| {
+                        lane.lane.gate().set(node, limits, Nanos(monotonic_nanos()))
+                    });
                     set.map_err(gone)?;
                 }
             }
@@ -266,7 +327,9 @@ impl Engine {
     pub(super) fn volume_delete(&self, name: &str) -> Result<(), DiskProblem> {
         let mut table = self.table();
         if table.open.contains_key(name) {
-            let next = format!("stop that first: bedplate disk detach {name}, bedplate disk unserve {name}");
+            let next = format!(
+                "stop that first: bedplate disk detach {name}, bedplate disk unserve {name}"
+            );
             return Err(problem("volume_open", format!("`{name}` is being served"), next));
         }
         match self.find(&table, name)? {
@@ -275,7 +338,8 @@ impl Engine {
             }
             Found::Outside(_) => {
                 table.book.volumes.retain(|spec| spec.name != name);
-                self.keep_book(&table.book).map_err(|error| system("the book cannot be written", &error))
+                self.keep_book(&table.book)
+                    .map_err(|error| system("the book cannot be written", &error))
             }
         }
     }
@@ -284,15 +348,23 @@ impl Engine {
         // The table is not held: a scrub takes long.
         let inside = self.find_inside(&self.table(), name)?;
         match self.command(inside.index, Command::Scrub { number: inside.entry.number })? {
-            Answered::Scrubbed(report) => {
-                Ok(ScrubFound { blocks: report.blocks, damaged: report.corrupt, unread: report.unread })
+            Answered::Scrubbed(report) => Ok(ScrubFound {
+                blocks: report.blocks,
+                damaged: report.corrupt,
+                unread: report.unread,
+            }),
+            Answered::Changed(_) | Answered::Checkpointed => {
+                Ok(ScrubFound { blocks: 0, damaged: 0, unread: 0 })
             }
-            Answered::Changed(_) | Answered::Checkpointed => Ok(ScrubFound { blocks: 0, damaged: 0, unread: 0 }),
         }
     }
 
     /// A key for a volume, sealed and open, when it is to be encrypted.
-    fn new_key(&self, encrypt: bool, id: uuid::Uuid) -> Result<(Option<Sealed>, Option<VolumeKey>), DiskProblem> {
+    fn new_key(
+        &self,
+        encrypt: bool,
+        id: uuid::Uuid,
+    ) -> Result<(Option<Sealed>, Option<VolumeKey>), DiskProblem> {
         if !encrypt {
             return Ok((None, None));
         }
@@ -307,7 +379,9 @@ impl Engine {
             all.push(self.told_outside(table, spec));
         }
         for (pool, open) in &table.pools {
-            all.extend(self.inside(pool, open.index)?.iter().map(|inside| self.told_inside(table, inside)));
+            all.extend(
+                self.inside(pool, open.index)?.iter().map(|inside| self.told_inside(table, inside)),
+            );
         }
         Ok(all)
     }
@@ -326,7 +400,8 @@ impl Engine {
 
     fn told_outside(&self, table: &Table, spec: &VolumeSpec) -> Volume {
         let open = table.open.get(&spec.name);
-        let bytes = open.map(|open| Bytes(open.capabilities.bytes)).or(spec.size).unwrap_or_default();
+        let bytes =
+            open.map(|open| Bytes(open.capabilities.bytes)).or(spec.size).unwrap_or_default();
         Volume {
             name: spec.name.clone(),
             backing: spec.backing.clone(),
@@ -359,12 +434,20 @@ impl Engine {
 }
 
 fn check_limits(limits: &Limits) -> Result<(), DiskProblem> {
-    limits.check().map_err(|error| problem("limits_not_allowed", error.to_string(), "see `bedplate volume create --help`"))
+    limits.check().map_err(|error| {
+        problem("limits_not_allowed", error.to_string(), "see `bedplate volume create --help`")
+    })
 }
 
 fn blocks(size: Bytes) -> Result<u32, DiskProblem> {
     let blocks = u32::try_from(size.0.div_ceil(BLOCK as u64)).ok().filter(|blocks| *blocks > 0);
-    blocks.ok_or_else(|| problem("size_not_allowed", format!("a volume cannot have {size}"), "up to 16 TiB, and not nothing"))
+    blocks.ok_or_else(|| {
+        problem(
+            "size_not_allowed",
+            format!("a volume cannot have {size}"),
+            "up to 16 TiB, and not nothing",
+        )
+    })
 }
 
 fn new_id() -> Result<uuid::Uuid, DiskProblem> {

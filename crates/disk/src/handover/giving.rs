@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use model::Bytes;
 use rustix::event::{PollFd, Timespec, poll};
+use world::clock::monotonic_nanos;
 
 use super::shape::{FileShape, OpenShape, PoolShape, Shape, VERSION};
 use super::word;
@@ -34,7 +35,11 @@ pub(crate) enum Outcome {
 }
 
 /// Hands over to the successor that the keeper has started.
-pub(crate) fn hand_over(engine: &Arc<Engine>, message: Message, serving: &mut Option<Serving>) -> Outcome {
+pub(crate) fn hand_over(
+    engine: &Arc<Engine>,
+    message: Message,
+    serving: &mut Option<Serving>,
+) -> Outcome {
     let Some(peer) = message.fds.into_iter().next() else { return Outcome::GoesOn };
     let peer = Channel::over(peer);
     let _no_orders = engine.orders.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,7 +107,10 @@ fn attempt(engine: &Arc<Engine>, peer: &Channel) -> Result<(), String> {
             return Err(back.map_or_else(|gone| gone.to_string(), |()| why));
         }
         Err(why) => {
-            tracing::error!(why, "the successor died after it had taken over; so do we, and the next engine recovers");
+            tracing::error!(
+                why,
+                "the successor died after it had taken over; so do we, and the next engine recovers"
+            );
             std::process::abort();
         }
     }
@@ -115,7 +123,8 @@ fn offer(engine: &Arc<Engine>, peer: &Channel, completions: &Completions) -> io:
     let table = engine.table();
     let pool = |pool: &crate::engine::pools::OpenPool| -> io::Result<PoolShape> {
         let index = pool.index;
-        let origins = engine.lane.ask(move |lane| lane.sealed_keys(index)).map_err(io::Error::other)?;
+        let origins =
+            engine.lane.ask(move |lane| lane.sealed_keys(index)).map_err(io::Error::other)?;
         let (spec, medium, size) = (pool.spec.clone(), pool.medium, Bytes(pool.size));
         Ok(PoolShape { spec, index, medium, size, origins })
     };
@@ -134,7 +143,10 @@ fn offer(engine: &Arc<Engine>, peer: &Channel, completions: &Completions) -> io:
     let shape = Shape {
         version: VERSION,
         book: table.book.clone(),
-        files: files.iter().map(|(at, path, _)| FileShape { at: *at, path: path.clone() }).collect(),
+        files: files
+            .iter()
+            .map(|(at, path, _)| FileShape { at: *at, path: path.clone() })
+            .collect(),
         pools,
         open: table.open.iter().map(|(name, volume)| (name.clone(), open(volume))).collect(),
         served: guests.chain(clients).collect(),
@@ -160,7 +172,8 @@ fn send(peer: &Channel, key: &str, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::
 /// Connections over TLS cannot go to another process: they are hung up on.
 fn hang_up_tls(engine: &Arc<Engine>) -> Result<(), String> {
     for _ in 0..TLS {
-        let left = engine.lane.ask(Reactor::retire_fixed_sockets).map_err(|gone| gone.to_string())?;
+        let left =
+            engine.lane.ask(Reactor::retire_fixed_sockets).map_err(|gone| gone.to_string())?;
         if left == 0 {
             return Ok(());
         }
@@ -171,7 +184,12 @@ fn hang_up_tls(engine: &Arc<Engine>) -> Result<(), String> {
 
 /// Waits for a good moment, and sends the lane from its own thread. What comes back is
 /// for the way back.
-fn give(engine: &Arc<Engine>, peer: &Channel, completions: Completions, wake: OwnedFd) -> Result<Option<Box<SavedLane>>, String> {
+fn give(
+    engine: &Arc<Engine>,
+    peer: &Channel,
+    completions: Completions,
+    wake: OwnedFd,
+) -> Result<Option<Box<SavedLane>>, String> {
     let mut carried = Some((completions, wake));
     for _ in 0..MOMENTS {
         let Some((ring, wake)) = carried.take() else { break };
@@ -182,9 +200,13 @@ fn give(engine: &Arc<Engine>, peer: &Channel, completions: Completions, wake: Ow
                 return Err((ring, wake));
             }
             let saved = lane.leave(ring, wake)?;
-            let bytes = serde_json::to_vec(&saved).map_err(io::Error::other);
             ours.page.stopped(LANE, lane.stopped());
+            let gathered = monotonic_nanos();
+            let bytes = serde_json::to_vec(&saved).map_err(io::Error::other);
+            let length = bytes.as_ref().map_or(0, Vec::len);
             let sent = bytes.and_then(|bytes| send(&peer, word::LANE, &bytes, &[]));
+            let (gather, encode) = (gathered - lane.stopped(), monotonic_nanos() - gathered);
+            tracing::info!(gather, encode, length, "the lane was sent (nanoseconds, bytes)");
             if let Err(error) = sent {
                 tracing::warn!(%error, "the lane could not be sent");
             }
@@ -207,7 +229,9 @@ fn hear(peer: &Channel, word: &str) -> Result<Message, String> {
         Ok(Some(message)) if message.key == word::REFUSED => {
             Err(format!("the successor refused: {}", String::from_utf8_lossy(&message.bytes)))
         }
-        Ok(Some(message)) => Err(format!("the successor said `{}` instead of `{word}`", message.key)),
+        Ok(Some(message)) => {
+            Err(format!("the successor said `{}` instead of `{word}`", message.key))
+        }
         Ok(None) => Err("the successor ended".into()),
         Err(error) => Err(format!("the successor cannot be heard: {error}")),
     }

@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use model::Bytes;
-use model::secret::Sealed;
 use model::volume::PoolSpec;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
-use volume::Origin;
 use volume::lane::{MediumIndex, PoolIndex, VolumeHandle};
 use volume::qos::Node;
 
@@ -57,7 +54,7 @@ pub struct PoolShape {
     pub size: Bytes,
     /// Owners of its extents, each with its sealed key, and whose that is: which volume's,
     /// and which of its keys.
-    pub origins: Vec<(Origin, Option<(Sealed, Uuid, u32)>)>,
+    pub origins: crate::reactor::SealedKeys,
 }
 
 /// An open volume.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use model::volume::{DiskProtocol, PoolMedium};
 use volume::Region;
-use volume::lane::{Capabilities, VolumeHandle};
+use volume::lane::Capabilities;
 use volume::recover::Regions;
 use volume::seal::keys::{Cipher, KeyRing, Owner};
 use world::clock::monotonic_nanos;
@@ -17,7 +17,7 @@ use super::shape::{OpenShape, Shape};
 use super::word;
 use crate::engine::book::Served;
 use crate::engine::clients::{self, Clients};
-use crate::engine::guests::{self, Guests, Resumed, SessionDeposit};
+use crate::engine::guests::{self, Guests, Held, Resumed, SessionDeposit};
 use crate::engine::outside::Open;
 use crate::engine::pools::{OpenPool, pool_key};
 use crate::engine::start::{make, system};
@@ -26,15 +26,12 @@ use crate::keeper::client::{Deposits, Keeper};
 use crate::keeper::wire::{Channel, Kind, Message};
 use crate::nbd::Connection;
 use crate::orders::Serving;
-use crate::reactor::{GuestKey, Inheritance, LaneHandle, NewSocket, SavedLane, SocketKey};
+use crate::reactor::{Inheritance, LaneHandle, NewSocket, SavedLane, SocketKey};
 use crate::shared::Shared;
 use crate::shared::completions::Completions;
 use crate::shared::page::StatusPage;
-use crate::vhost_user::QueueStart;
 use crate::virtio_blk::Device;
 
-/// Queues that were attached by sessions, until the lane is here.
-type Held = Arc<Mutex<Vec<(GuestKey, VolumeHandle, QueueStart)>>>;
 /// What makes a client of a connection, by the client's number.
 type Makers = HashMap<u64, Box<dyn FnOnce(Connection) -> NewSocket + Send>>;
 
@@ -72,10 +69,12 @@ fn try_to(
     let offer = offered(peer).map_err(&failed)?;
     let (deposits, ..) = keeper.all().map_err(&failed)?;
     let page = file_of(&deposits, "page", 0).and_then(StatusPage::open).map_err(&failed)?;
-    let started = LaneHandle::start("lane-0".into(), settings.lane, Region::leaked(2 << 20), |_| Ok(()));
+    let started =
+        LaneHandle::start("lane-0".into(), settings.lane, Region::leaked(2 << 20), |_| Ok(()));
     let (lane, ()) = started.map_err(&failed)?;
     let engine = make(settings, keeper, generation, "replaced the one before it", page, lane)?;
-    let Prepared { inheritance, held, sessions } = prepare(&engine, offer, &deposits).map_err(&failed)?;
+    let Prepared { inheritance, held, sessions } =
+        prepare(&engine, offer, &deposits).map_err(&failed)?;
     receive(&engine, peer, inheritance, &held).map_err(&failed)?;
     // From here on there is no way back: the lane is ours.
     engine.keeper.say(Kind::Committed, b"").map_err(&failed)?;
@@ -112,7 +111,8 @@ struct Prepared {
 fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Result<Prepared> {
     let Offer { shape, completions, files } = offer;
     for (file, descriptor) in shape.files.iter().zip(files) {
-        let (at, medium) = (file.at, Medium::adopt(descriptor, file.path.clone()).map_err(io::Error::other)?);
+        let (at, medium) =
+            (file.at, Medium::adopt(descriptor, file.path.clone()).map_err(io::Error::other)?);
         let put = engine.lane.ask(move |lane| lane.inherit_file(at, medium));
         put.map_err(io::Error::other)?.map_err(io::Error::other)?;
     }
@@ -121,11 +121,19 @@ fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Resul
     table.book = shape.book.clone();
     for (name, open) in &shape.open {
         let OpenShape { handle, node, medium, bytes, read_only, users } = *open;
-        let capabilities = Capabilities { bytes, read_only, discard: medium.is_none(), block: volume::BLOCK as u32 };
+        let capabilities = Capabilities {
+            bytes,
+            read_only,
+            discard: medium.is_none(),
+            block: volume::BLOCK as u32,
+        };
         table.open.insert(name.clone(), Open { handle, node, medium, capabilities, users });
     }
     for served in &shape.served {
-        let open = shape.open.get(&served.volume).ok_or_else(|| strange("a volume is served and not open"))?;
+        let open = shape
+            .open
+            .get(&served.volume)
+            .ok_or_else(|| strange("a volume is served and not open"))?;
         prepare_served(&mut table, served, open, deposits)?;
     }
     let held = Held::default();
@@ -133,7 +141,8 @@ fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Resul
     for (key, deposit) in deposits {
         if key.starts_with("vhost-session/") {
             let volume = deposit.read::<SessionDeposit>()?.volume;
-            let guests = table.guests.get(&volume).ok_or_else(|| strange("a session of nothing"))?;
+            let guests =
+                table.guests.get(&volume).ok_or_else(|| strange("a session of nothing"))?;
             sessions.push((volume, guests.resume(engine, deposit, Some(Arc::clone(&held)))?));
         } else if let Some(number) = key.strip_prefix("nbd-client/") {
             let number = number.parse().map_err(|_| strange("a client without a number"))?;
@@ -144,22 +153,32 @@ fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Resul
         }
     }
     let buffers = Shared::open(file_of(deposits, "buffers", 0)?)?.region();
-    let inheritance = Inheritance { buffers, pools, guests: Vec::new(), sockets, memory, forwarded: completions };
+    let inheritance =
+        Inheritance { buffers, pools, guests: Vec::new(), sockets, memory, forwarded: completions };
     Ok(Prepared { inheritance, held, sessions })
 }
 
 /// The memory and keys of each pool, in their order; memory that is a medium goes to the
 /// lane.
-fn pools(engine: &Arc<Engine>, shape: &Shape, deposits: &Deposits) -> io::Result<Vec<(Regions, KeyRing)>> {
+fn pools(
+    engine: &Arc<Engine>,
+    shape: &Shape,
+    deposits: &Deposits,
+) -> io::Result<Vec<(Regions, KeyRing)>> {
     let mut ordered: Vec<_> = shape.pools.iter().collect();
     ordered.sort_by_key(|(_, pool)| pool.index);
     let mut all = Vec::new();
     for (name, pool) in ordered {
         let key = pool_key(name);
-        let region = |at: usize| -> io::Result<Region> { Ok(Shared::open(file_of(deposits, &key, at)?)?.region()) };
+        let region = |at: usize| -> io::Result<Region> {
+            Ok(Shared::open(file_of(deposits, &key, at)?)?.region())
+        };
         if pool.spec.medium == PoolMedium::Memory {
             let (at, memory) = (pool.medium.0, region(3)?);
-            engine.lane.ask(move |lane| lane.inherit_memory(at, memory)).map_err(io::Error::other)?;
+            engine
+                .lane
+                .ask(move |lane| lane.inherit_memory(at, memory))
+                .map_err(io::Error::other)?;
         }
         let mut keys = KeyRing::new();
         for (origin, sealed) in &pool.origins {
@@ -181,52 +200,77 @@ fn pools(engine: &Arc<Engine>, shape: &Shape, deposits: &Deposits) -> io::Result
 }
 
 /// A volume that is served, before anybody may connect.
-fn prepare_served(table: &mut Table, served: &Served, open: &OpenShape, deposits: &Deposits) -> io::Result<()> {
+fn prepare_served(
+    table: &mut Table,
+    served: &Served,
+    open: &OpenShape,
+    deposits: &Deposits,
+) -> io::Result<()> {
     let volume = served.volume.clone();
     match served.protocol {
         DiskProtocol::VhostUser => {
             let device = Device::new(open.bytes, served.queues.max(1), served.read_only, &volume);
             let listener = file_of(deposits, &guests::listener_key(&volume), 0)?;
-            table.guests.insert(volume, Guests::new(served.clone(), device, open.handle, listener)?);
+            table
+                .guests
+                .insert(volume, Guests::new(served.clone(), device, open.handle, listener)?);
         }
         DiskProtocol::Nbd => {
             let listener = file_of(deposits, &clients::listener_key(&volume), 0)?;
-            table.clients.insert(volume, Clients::new(served.clone(), open.bytes, open.handle, listener));
+            table
+                .clients
+                .insert(volume, Clients::new(served.clone(), open.bytes, open.handle, listener));
         }
     }
     Ok(())
 }
 
 /// Says that all is ready, and takes the lane when it comes, on the lane's own thread.
-fn receive(engine: &Arc<Engine>, peer: &Channel, prepared: Inheritance, held: &Held) -> io::Result<()> {
+fn receive(
+    engine: &Arc<Engine>,
+    peer: &Channel,
+    prepared: Inheritance,
+    held: &Held,
+) -> io::Result<()> {
     let mut inheritance = prepared;
     inheritance.guests = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
     let (ours, from) = (Arc::clone(engine), Channel::over(peer.as_fd().try_clone_to_owned()?));
     let (told, taken) = std::sync::mpsc::channel();
-    engine.lane.tell(move |lane| {
-        let take = || -> io::Result<()> {
-            let message = heard(&from)?;
-            if message.key != word::LANE {
-                return Err(strange("the predecessor sends no lane"));
-            }
-            let (bytes, _) = whole(message)?;
-            let saved: SavedLane = serde_json::from_slice(&bytes)?;
-            lane.take(saved, inheritance).map_err(io::Error::other)?;
-            // The commit, and at once the first poll.
-            ours.page.own(LANE, ours.generation);
-            ours.page.polled(LANE, monotonic_nanos());
-            Ok(())
-        };
-        let _ = told.send(take());
-    })
-    .map_err(io::Error::other)?;
+    engine
+        .lane
+        .tell(move |lane| {
+            let take = || -> io::Result<()> {
+                let message = heard(&from)?;
+                if message.key != word::LANE {
+                    return Err(strange("the predecessor sends no lane"));
+                }
+                let came = monotonic_nanos();
+                let (bytes, _) = whole(message)?;
+                let saved: SavedLane = serde_json::from_slice(&bytes)?;
+                let read = monotonic_nanos();
+                lane.take(saved, inheritance).map_err(io::Error::other)?;
+                // The commit, and at once the first poll.
+                ours.page.own(LANE, ours.generation);
+                let now = monotonic_nanos();
+                let gap = ours.page.polled(LANE, now);
+                let (decode, restore) = (read - came, now - read);
+                tracing::info!(decode, restore, gap, "the lane was taken (nanoseconds)");
+                Ok(())
+            };
+            let _ = told.send(take());
+        })
+        .map_err(io::Error::other)?;
     engine.keeper.say(Kind::Ready, b"")?;
     peer.send(Kind::Put, word::READY, b"", &[engine.lane.bell().descriptor()])?;
     taken.recv().map_err(io::Error::other)?
 }
 
 /// Serves everybody, after the commit.
-fn serve(engine: &Arc<Engine>, sessions: Vec<(String, Resumed)>, deposits: &Deposits) -> io::Result<Serving> {
+fn serve(
+    engine: &Arc<Engine>,
+    sessions: Vec<(String, Resumed)>,
+    deposits: &Deposits,
+) -> io::Result<Serving> {
     let mut table = engine.table();
     let mut sessions: HashMap<String, Resumed> = sessions.into_iter().collect();
     for (volume, guests) in &mut table.guests {
@@ -240,7 +284,8 @@ fn serve(engine: &Arc<Engine>, sessions: Vec<(String, Resumed)>, deposits: &Depo
 }
 
 fn heard(peer: &Channel) -> io::Result<Message> {
-    peer.receive()?.ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the predecessor is gone"))
+    peer.receive()?
+        .ok_or_else(|| io::Error::new(io::ErrorKind::UnexpectedEof, "the predecessor is gone"))
 }
 
 /// The bytes of a message, wherever they are, and its files.
@@ -248,7 +293,8 @@ fn whole(message: Message) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     if message.kind != Kind::Item {
         return Ok((message.bytes, message.fds));
     }
-    let length = <[u8; 8]>::try_from(&message.bytes[..]).map_err(|_| strange("a length is missing"))?;
+    let length =
+        <[u8; 8]>::try_from(&message.bytes[..]).map_err(|_| strange("a length is missing"))?;
     let mut fds = message.fds;
     if fds.is_empty() {
         return Err(strange("a file is missing"));
@@ -262,7 +308,8 @@ fn whole(message: Message) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
 }
 
 fn file_of(deposits: &Deposits, key: &str, at: usize) -> io::Result<OwnedFd> {
-    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("nothing is deposited as {key}"));
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, format!("nothing is deposited as {key}"));
     deposits.get(key).ok_or_else(missing)?.fd(at)
 }
 

@@ -171,7 +171,8 @@ impl Keeper {
         if self.successor.is_some() || self.stop.is_some() {
             return self.tell(Kind::Refused, b"another replacement is under way, or the end");
         }
-        let program = (!program.is_empty()).then(|| PathBuf::from(std::ffi::OsString::from_vec(program)));
+        let program =
+            (!program.is_empty()).then(|| PathBuf::from(std::ffi::OsString::from_vec(program)));
         match self.connect(program) {
             Ok(engine) => {
                 let deadline = world::clock::monotonic_nanos() + PATIENCE;
@@ -246,7 +247,9 @@ impl Keeper {
         let lived = world::clock::monotonic_nanos().saturating_sub(self.current.started);
         self.deaths = if lived >= HEALTHY { 1 } else { self.deaths + 1 };
         if self.deaths > DEATHS {
-            return Err(KeeperError::Engine(format!("the engine died {DEATHS} times at its start: {status}")));
+            return Err(KeeperError::Engine(format!(
+                "the engine died {DEATHS} times at its start: {status}"
+            )));
         }
         tracing::error!(generation = self.current.generation, %status, "the engine died; starting the next");
         self.pause();
@@ -261,7 +264,8 @@ impl Keeper {
             0 | 1 => return,
             more => (10_000_000_u64 << more.min(16)).min(LONGEST),
         };
-        let timeout = Timespec { tv_sec: (nanos / SECOND) as i64, tv_nsec: (nanos % SECOND) as i64 };
+        let timeout =
+            Timespec { tv_sec: (nanos / SECOND) as i64, tv_nsec: (nanos % SECOND) as i64 };
         // A signal ends the pause early.
         poll(&mut [PollFd::new(&self.signals, PollFlags::IN)], Some(&timeout)).ok();
     }

@@ -96,7 +96,13 @@ impl Channel {
     }
 
     /// Sends a message. Once this returns, it arrives even when we die.
-    pub fn send(&self, kind: Kind, key: &str, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub fn send(
+        &self,
+        kind: Kind,
+        key: &str,
+        bytes: &[u8],
+        fds: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
         let length = u16::try_from(key.len()).map_err(|_| too_long())?;
         if 3 + key.len() + bytes.len() > MESSAGE || fds.len() > DESCRIPTORS {
             return Err(too_long());
@@ -108,7 +114,9 @@ impl Channel {
         if !fds.is_empty() {
             assert!(control.push(SendAncillaryMessage::ScmRights(fds)), "there is room for them");
         }
-        rustix::io::retry_on_intr(|| sendmsg(&self.socket, &parts, &mut control, SendFlags::NOSIGNAL))?;
+        rustix::io::retry_on_intr(|| {
+            sendmsg(&self.socket, &parts, &mut control, SendFlags::NOSIGNAL)
+        })?;
         Ok(())
     }
 
@@ -155,7 +163,9 @@ impl AsFd for Channel {
 }
 
 fn parse(mut buffer: Vec<u8>, fds: Vec<OwnedFd>) -> io::Result<Message> {
-    let [kind, low, high, ..] = buffer[..] else { return Err(not_ours("a message without a head")) };
+    let [kind, low, high, ..] = buffer[..] else {
+        return Err(not_ours("a message without a head"));
+    };
     let kind = Kind::of(kind).ok_or_else(|| not_ours("a message of an unknown kind"))?;
     let until = 3 + usize::from(u16::from_le_bytes([low, high]));
     let key = buffer.get(3..until).ok_or_else(|| not_ours("a message shorter than its key"))?;
@@ -184,12 +194,18 @@ mod tests {
         a.send(Kind::All, "", b"", &[]).expect("send");
         drop((a, c));
         let first = b.receive().expect("receive").expect("a message");
-        assert_eq!((first.kind, &first.key[..], &first.bytes[..]), (Kind::Put, "key", &b"bytes"[..]));
+        assert_eq!(
+            (first.kind, &first.key[..], &first.bytes[..]),
+            (Kind::Put, "key", &b"bytes"[..])
+        );
         let [fd] = <[_; 1]>::try_from(first.fds).expect("one descriptor");
         Channel::over(fd).send(Kind::Ready, "", b"", &[]).expect("it is the same socket");
         assert_eq!(d.receive().expect("receive").expect("a message").kind, Kind::Ready);
         assert_eq!(b.receive().expect("receive").expect("a message").kind, Kind::All);
-        assert!(b.receive().expect("receive").is_none(), "sent before the end counts, then the end");
+        assert!(
+            b.receive().expect("receive").is_none(),
+            "sent before the end counts, then the end"
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::mpsc::Sender;
 
-use volume::lane::{Event, PoolIndex};
 use volume::lane::command::{Answered, Command, CommandError};
+use volume::lane::{Event, PoolIndex};
 use volume::{Nanos, Tag};
 use world::clock::monotonic_nanos;
 

@@ -8,8 +8,8 @@ use volume::lane::VolumeHandle;
 use volume::{Nanos, Outcome, Tag};
 
 use super::idle::Idle;
-use super::turn::Armed;
 use super::leaving::SavedGuest;
+use super::turn::Armed;
 use super::{Front, Reactor, mark};
 use crate::guest::GuestMemory;
 use crate::ring::{Position, Queue, SavedQueue};

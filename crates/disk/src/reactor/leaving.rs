@@ -2,7 +2,7 @@
 //! one only forwards what the kernel still tells it. If the successor fails before it
 //! has taken over, this one goes on as if nothing had been.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ use volume::saved::Saved;
 use volume::{Nanos, Segment};
 use world::clock::monotonic_nanos;
 
-use super::{Front, Reactor, mark};
 use super::sockets::{LeftSocket, NewSocket};
+use super::{Front, Reactor, mark};
 use crate::nbd::{self, Connection};
 use crate::reactor::{GuestKey, SocketKey};
 use crate::ring::SavedQueue;
@@ -74,7 +74,11 @@ impl Reactor {
 
     /// Stops fetching and gathers everything, at a turn's end. `None`: not at this
     /// moment. From now on completions go into the ring, and `wake` is written to.
-    pub fn leave(&mut self, ring: Completions, wake: OwnedFd) -> Result<SavedLane, (Completions, OwnedFd)> {
+    pub fn leave(
+        &mut self,
+        ring: Completions,
+        wake: OwnedFd,
+    ) -> Result<SavedLane, (Completions, OwnedFd)> {
         let now = monotonic_nanos();
         if !self.settle_for_leaving(now) {
             return Err((ring, wake));
@@ -113,7 +117,9 @@ impl Reactor {
             let address = |segment: &Segment| {
                 let at = segment.address() as usize;
                 memory.regions().zip(memory.mapped()).find_map(|((spec, _), (start, length))| {
-                    let inside = at.checked_sub(start.as_ptr() as usize).filter(|offset| *offset < length)?;
+                    let inside = at
+                        .checked_sub(start.as_ptr() as usize)
+                        .filter(|offset| *offset < length)?;
                     Some((spec.guest + inside as u64, segment.len() as u32))
                 })
             };
@@ -128,7 +134,8 @@ impl Reactor {
         let mut came = std::mem::take(&mut self.came);
         self.ring.completions(|completion| came.push(completion));
         let Some(leaving) = &self.leaving else { return };
-        for completion in came.drain(..).filter(|completion| completion.user_data & mark::POLL == 0) {
+        for completion in came.drain(..).filter(|completion| completion.user_data & mark::POLL == 0)
+        {
             let result = match completion.result {
                 Ok(bytes) => i32::try_from(bytes).unwrap_or(i32::MAX),
                 Err(error) => -error,
@@ -140,7 +147,6 @@ impl Reactor {
             leaving.ring.close();
             self.over = true;
         }
-        use std::os::fd::AsFd as _;
         crate::shared::knock(leaving.wake.as_fd());
         if self.over {
             return;
@@ -169,7 +175,10 @@ impl Reactor {
                 let LeftSocket { slot, key, volume, transport, gone, memory } = left;
                 match Connection::restore(saved.connection, memory) {
                     Ok(connection) => {
-                        self.put_socket(slot, NewSocket { key, volume, connection, transport, gone });
+                        self.put_socket(
+                            slot,
+                            NewSocket { key, volume, connection, transport, gone },
+                        );
                     }
                     Err(error) => tracing::error!(%error, "a client is hung up on"),
                 }

@@ -35,7 +35,11 @@ impl Media {
         })
     }
     /// A file or device.
-    pub fn add_file(&mut self, medium: Medium, ring: &mut Ring) -> Result<MediumIndex, world::disk::RingError> {
+    pub fn add_file(
+        &mut self,
+        medium: Medium,
+        ring: &mut Ring,
+    ) -> Result<MediumIndex, world::disk::RingError> {
         let file = ring.add_file(medium.descriptor())?;
         let at = self.free();
         self.slots[at] = Some(Slot::File { medium, file });
@@ -48,7 +52,11 @@ impl Media {
         MediumIndex(at as u16)
     }
     /// Lets go of one that nothing is in flight on.
-    pub fn remove(&mut self, medium: MediumIndex, ring: &mut Ring) -> Result<(), world::disk::RingError> {
+    pub fn remove(
+        &mut self,
+        medium: MediumIndex,
+        ring: &mut Ring,
+    ) -> Result<(), world::disk::RingError> {
         match self.slots.get_mut(usize::from(medium.0)).and_then(Option::take) {
             Some(Slot::File { file, .. }) => ring.remove_file(file),
             Some(Slot::Memory(_)) | None => Ok(()),
@@ -68,7 +76,12 @@ impl Media {
             .collect()
     }
     /// Puts one where its predecessor had it.
-    pub fn put_file(&mut self, at: u16, medium: Medium, ring: &mut Ring) -> Result<(), world::disk::RingError> {
+    pub fn put_file(
+        &mut self,
+        at: u16,
+        medium: Medium,
+        ring: &mut Ring,
+    ) -> Result<(), world::disk::RingError> {
         let file = ring.add_file(medium.descriptor())?;
         self.put(at, Slot::File { medium, file });
         Ok(())

@@ -34,9 +34,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 
+use volume::Nanos;
 use volume::lane::command::{Answered, CommandError};
 use volume::lane::{Lane, MediumIndex};
-use volume::Nanos;
 use world::disk::Ring;
 
 use crate::ring::Scratch;
@@ -119,11 +119,15 @@ impl Reactor {
     /// The lane, and its port to the world.
     #[inline]
     fn drive<T>(&mut self, with: impl FnOnce(&mut Lane, &mut Driver<'_>) -> T) -> T {
-        let mut driver = Driver { ring: &mut self.ring, media: &mut self.media, said: &mut self.said };
+        let mut driver =
+            Driver { ring: &mut self.ring, media: &mut self.media, said: &mut self.said };
         with(&mut self.lane, &mut driver)
     }
     /// A file or device for a pool or a raw volume.
-    pub fn add_file(&mut self, medium: world::disk::Medium) -> Result<MediumIndex, world::disk::RingError> {
+    pub fn add_file(
+        &mut self,
+        medium: world::disk::Medium,
+    ) -> Result<MediumIndex, world::disk::RingError> {
         self.media.add_file(medium, &mut self.ring)
     }
     /// Memory for a pool.
@@ -135,7 +139,9 @@ impl Reactor {
         self.media.remove(medium, &mut self.ring)
     }
     /// The files and devices of the lane, for a successor.
-    pub fn descriptors(&self) -> std::io::Result<Vec<(u16, std::path::PathBuf, std::os::fd::OwnedFd)>> {
+    pub fn descriptors(
+        &self,
+    ) -> std::io::Result<Vec<(u16, std::path::PathBuf, std::os::fd::OwnedFd)>> {
         self.media.descriptors()
     }
     /// Owners of the extents of a pool, each with its sealed key, and whose that is.
@@ -143,7 +149,10 @@ impl Reactor {
         let Some(directory) = self.lane.directory(pool) else { return Vec::new() };
         let id = |number| directory.entry(number).map(|entry| entry.id).ok();
         let each = |(origin, entry): (&volume::Origin, &volume::directory::OriginEntry)| {
-            let key = entry.key.as_ref().and_then(|key| Some((key.clone(), id(entry.volume)?, entry.key_epoch)));
+            let key = entry
+                .key
+                .as_ref()
+                .and_then(|key| Some((key.clone(), id(entry.volume)?, entry.key_epoch)));
             // A volume that was deleted took its key along: nothing of it is read again.
             (key.is_some() || entry.key.is_none()).then_some((*origin, key))
         };

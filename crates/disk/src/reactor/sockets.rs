@@ -5,8 +5,8 @@ use volume::lane::VolumeHandle;
 use volume::{Nanos, Outcome, Region, Tag};
 
 use super::idle::Idle;
-use super::turn::Armed;
 use super::leaving::SavedSocket;
+use super::turn::Armed;
 use super::{Front, Reactor, mark};
 use crate::nbd::{Ask, Connection, Received, Sent, Ticket, Transport};
 

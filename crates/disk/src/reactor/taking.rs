@@ -48,11 +48,13 @@ impl Reactor {
     /// Goes on where a predecessor stopped. After an error nothing has been touched that
     /// both can see, and the predecessor goes on.
     pub fn take(&mut self, saved: SavedLane, inheritance: Inheritance) -> Result<(), String> {
-        let Inheritance { buffers, pools, guests, mut sockets, mut memory, forwarded } = inheritance;
+        let Inheritance { buffers, pools, guests, mut sockets, mut memory, forwarded } =
+            inheritance;
         let mut connections = Vec::new();
         for socket in saved.sockets {
             let region = memory.remove(&socket.key.0).ok_or("a client came without its memory")?;
-            let connection = Connection::restore(socket.connection, region).map_err(|error| error.to_string())?;
+            let connection = Connection::restore(socket.connection, region)
+                .map_err(|error| error.to_string())?;
             connections.push((socket.slot, socket.key, connection));
         }
         let maps = &guests;
@@ -68,7 +70,15 @@ impl Reactor {
         let mut segments = |tag: Tag| find(tag, &asked, &slots, &connections);
         let now = Nanos(monotonic_nanos());
         let lane = self.drive(|_, driver| {
-            Lane::restore(Settings::default(), saved.lane, buffers, pools, &mut segments, now, driver)
+            Lane::restore(
+                Settings::default(),
+                saved.lane,
+                buffers,
+                pools,
+                &mut segments,
+                now,
+                driver,
+            )
         });
         self.lane = lane.map_err(|error: RestoreError| error.to_string())?;
         self.next_command = self.next_command.max(saved.next_command);
@@ -76,7 +86,8 @@ impl Reactor {
         let mut guests = guests;
         for saved in saved.guests {
             let at = guests.iter().position(|(key, ..)| *key == saved.key);
-            let (key, handle, start) = guests.swap_remove(at.ok_or("a queue came without its session")?);
+            let (key, handle, start) =
+                guests.swap_remove(at.ok_or("a queue came without its session")?);
             self.put_guest(saved.slot, key, handle, start, Some(&saved.queue));
         }
         for (slot, SocketKey(key), connection) in connections {
@@ -106,7 +117,8 @@ fn find(
     let list = asked.get(&tag.0).map_or(&[][..], Vec::as_slice);
     let mut hint = Hint::default();
     let each = |(address, length): &(u64, u32)| {
-        let found = guests.get(&slot).and_then(|memory| memory.at(*address, u64::from(*length), &mut hint));
+        let found =
+            guests.get(&slot).and_then(|memory| memory.at(*address, u64::from(*length), &mut hint));
         crate::shared::submit::lent(found.unwrap_or_else(|| nowhere(*length)), *length)
     };
     list.iter().map(each).collect()

@@ -171,7 +171,10 @@ pub fn of_ring(error: RingError) -> io::Error {
 fn pin(core: u32) -> io::Result<()> {
     let mut set = CpuSet::new();
     if core as usize >= CpuSet::MAX_CPU {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("there is no core {core}")));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("there is no core {core}"),
+        ));
     }
     set.set(core as usize);
     sched_setaffinity(None, &set).map_err(|error| {

@@ -8,7 +8,10 @@
 //!   cut-over took;
 //! - [`signals`]: those that ask a process to end.
 
-#![allow(unsafe_code, reason = "memory that is shared with other processes has no owner that Rust knows")]
+#![allow(
+    unsafe_code,
+    reason = "memory that is shared with other processes has no owner that Rust knows"
+)]
 
 pub mod completions;
 pub mod page;
@@ -20,7 +23,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create};
+use rustix::fs::{
+    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use volume::Region;
 
@@ -58,11 +63,17 @@ impl Shared {
     /// refused.
     pub fn open(file: OwnedFd) -> io::Result<Self> {
         if !fcntl_get_seals(&file)?.contains(SEALS) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the shared memory is not sealed"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the shared memory is not sealed",
+            ));
         }
         let length = usize::try_from(fstat(&file)?.st_size).unwrap_or(0);
         if length == 0 || length % 4096 != 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the shared memory is not whole pages"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the shared memory is not whole pages",
+            ));
         }
         Self::map(file, length)
     }
@@ -100,7 +111,7 @@ impl Shared {
     /// A number in it, at a multiple of 8 bytes.
     pub fn number(&self, at: usize) -> &AtomicU64 {
         assert!(!self.lent, "the memory belongs to a region");
-        assert!(at % 8 == 0 && at < self.length, "aligned, and inside");
+        assert!(at.is_multiple_of(8) && at < self.length, "aligned, and inside");
         // SAFETY: inside the mapping, aligned, alive as long as `self`, and only ever used
         // atomically.
         unsafe { self.start.as_ptr().add(at).cast::<AtomicU64>().as_ref() }.expect("not at 0")
@@ -129,14 +140,16 @@ mod tests {
     fn what_one_mapping_writes_another_reads() {
         let mut first = Shared::create("test", 5000).expect("memory");
         assert_eq!(first.len(), 8192);
-        let mut second = Shared::open(first.file().try_clone_to_owned().expect("fd")).expect("open");
+        let mut second =
+            Shared::open(first.file().try_clone_to_owned().expect("fd")).expect("open");
         first.region().bytes_mut(8000, 3).copy_from_slice(b"abc");
         assert_eq!(second.region().bytes(8000, 3), b"abc");
     }
 
     #[test]
     fn what_could_shrink_is_refused() {
-        let file = memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd");
+        let file =
+            memfd_create("test", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING).expect("memfd");
         ftruncate(&file, 4096).expect("grow");
         assert!(Shared::open(file).is_err());
         let shared = Shared::create("test", 4096).expect("memory");

@@ -29,7 +29,7 @@ pub struct StatusPage {
 impl StatusPage {
     /// A new one.
     pub fn create() -> io::Result<Self> {
-        assert!(CUTS + REMEMBERED * 8 <= 4096, "it is one page");
+        const { assert!(CUTS + REMEMBERED * 8 <= 4096, "it is one page") };
         Ok(Self { memory: Shared::create("bedplate-status", 4096)? })
     }
     /// The one that an engine before us made.
