@@ -58,6 +58,10 @@ pub struct Figures {
     pub reordered: u64,
     /// Blocks of two versions, of another volume, or of nobody.
     pub strange: u64,
+    /// Replacements whose order was not answered.
+    pub unanswered: u64,
+    /// Engines that ended in a replacement and should not have.
+    pub died: u64,
     /// Nanoseconds that each replacement took, by the engine's own account.
     pub cut_overs: Vec<u64>,
     /// Nanoseconds from a kill to the first answer to each client.
@@ -71,6 +75,7 @@ pub struct Figures {
 impl Figures {
     fn clean(&self) -> bool {
         self.lost + self.errors + self.doubled + self.reordered + self.strange == 0
+            && self.unanswered + self.died == 0
     }
 }
 
@@ -136,6 +141,8 @@ fn torture(orders: &Orders) -> Result<()> {
         "doubled": seen.doubled,
         "reordered": seen.reordered,
         "strange": seen.strange,
+        "unanswered": seen.unanswered,
+        "died": seen.died,
         "cutover_p50_us": micros(quantile(&seen.cut_overs, 0.5)),
         "cutover_p99_us": micros(quantile(&seen.cut_overs, 0.99)),
         "worst_wait_in_replacement_ms": micros(seen.worst_replacement) / 1000.0,
@@ -147,6 +154,7 @@ fn torture(orders: &Orders) -> Result<()> {
     });
     let aims = json!({
         "lost": 0, "errors": 0, "doubled": 0, "reordered": 0, "strange": 0, "damage_returned": 0,
+        "unanswered": 0, "died": 0,
         "cutover_p50_us": "<= 100", "cutover_p99_us": "<= 1000", "first_io_p99_ms": "<= 50",
     });
     let quick = quantile(&seen.cut_overs, 0.5) <= 100_000

@@ -96,6 +96,9 @@ pub fn corrupt(orders: &Orders) -> Result<Damage> {
     let found = found["damaged"].as_u64().unwrap_or(0);
     let log = fs::read_to_string(service.directory.join("service.log")).unwrap_or_default();
     let named = log.lines().any(|line| line.contains("broken"));
+    if !named {
+        println!("  the log does not name the volume: {}", service.log());
+    }
     println!(
         "  damage: {injected} blocks, {failed} reads failed, a scrub found {found}, named: {named}"
     );

@@ -112,14 +112,7 @@ impl Torture {
         let before = self.service.status()?;
         let at = monotonic();
         match strike {
-            Strike::Replace => {
-                let after = self.service.order(&DiskOrder::Replace { program: None })?;
-                self.seen.cut_overs.push(after["cut_overs"]["last"].as_u64().unwrap_or(0));
-                if after["pid"] == before.pid {
-                    bail!("the engine is the same as before: {after}");
-                }
-                self.seen.replacements += 1;
-            }
+            Strike::Replace => self.replace(before.generation)?,
             Strike::Kill => self.kill(before.pid)?,
             Strike::KillReplacing => {
                 let after = Duration::from_micros(self.below(30_000));
@@ -139,6 +132,28 @@ impl Torture {
         }
         self.recovered(strike, before.pid)?;
         self.waits(strike, at)
+    }
+
+    /// A replacement that nobody disturbs must be answered, and by another engine. What
+    /// goes wrong is counted: whether volumes noticed is another matter.
+    fn replace(&mut self, before: u64) -> Result<()> {
+        self.seen.replacements += 1;
+        let answer = self.service.order(&DiskOrder::Replace { program: None });
+        if let Err(error) = &answer {
+            self.seen.unanswered += 1;
+            self.seen.told.push(format!("a replacement was not answered: {error:#}"));
+            // Longer than an engine needs that has to recover.
+            thread::sleep(Duration::from_secs(1));
+        }
+        let after = self.service.status()?;
+        if after.generation > before && after.came.starts_with("replaced") {
+            self.seen.cut_overs.push(after.cut_overs.last);
+        } else if answer.is_ok() || after.generation > before {
+            self.seen.died += 1;
+            let log = self.service.log();
+            self.seen.told.push(format!("an engine died in a replacement: {after:?}: {log}"));
+        }
+        Ok(())
     }
 
     fn kill(&mut self, pid: u32) -> Result<()> {
