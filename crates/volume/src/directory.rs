@@ -288,7 +288,9 @@ impl Directory {
     /// The snapshots of a volume, the oldest first.
     pub fn snapshots(&self, volume: VolumeNumber) -> impl Iterator<Item = &Entry> {
         // Numbers grow with time, and so does the order of the map.
-        self.entries.values().filter(move |entry| matches!(entry.kind, Kind::Snapshot { of, .. } if of == volume))
+        self.entries
+            .values()
+            .filter(move |entry| matches!(entry.kind, Kind::Snapshot { of, .. } if of == volume))
     }
     /// The epoch of the last snapshot of a volume, or of what it is a clone of: what was
     /// born up to then may be somebody else's too.
@@ -312,7 +314,10 @@ impl Directory {
     }
     /// The owners that a volume has and had.
     pub fn origins_of(&self, volume: VolumeNumber) -> impl Iterator<Item = Origin> {
-        self.origins.iter().filter(move |(_, origin)| origin.volume == volume).map(|(number, _)| *number)
+        self.origins
+            .iter()
+            .filter(move |(_, origin)| origin.volume == volume)
+            .map(|(number, _)| *number)
     }
 }
 

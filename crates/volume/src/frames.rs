@@ -128,8 +128,16 @@ impl Frames {
             }
             None => return None,
         };
-        let known =
-            Known { place, what, index, changed: Sequence(0), dirty: false, second: None, imaged: false, recent: true };
+        let known = Known {
+            place,
+            what,
+            index,
+            changed: Sequence(0),
+            dirty: false,
+            second: None,
+            imaged: false,
+            recent: true,
+        };
         self.known[frame.0 as usize] = Some(known);
         self.by_place.insert(place, frame);
         self.page_mut(frame).fill(0);
@@ -147,10 +155,12 @@ impl Frames {
     pub fn victim(&mut self) -> Option<Place> {
         for _ in 0..2 * self.untouched {
             self.hand = if self.hand + 1 >= self.untouched { 1 } else { self.hand + 1 };
-            if let Some(known) = &mut self.known[self.hand as usize] {
-                if !known.dirty && !known.imaged && !std::mem::take(&mut known.recent) {
-                    return Some(known.place);
-                }
+            if let Some(known) = &mut self.known[self.hand as usize]
+                && !known.dirty
+                && !known.imaged
+                && !std::mem::take(&mut known.recent)
+            {
+                return Some(known.place);
             }
         }
         None
@@ -210,8 +220,13 @@ impl Frames {
     }
     /// The places of the pages that differ from the medium.
     pub fn dirty_places(&self) -> Vec<Place> {
-        let mut places: Vec<_> =
-            self.known.iter().flatten().filter(|known| known.dirty).map(|known| known.place).collect();
+        let mut places: Vec<_> = self
+            .known
+            .iter()
+            .flatten()
+            .filter(|known| known.dirty)
+            .map(|known| known.place)
+            .collect();
         places.sort_unstable();
         places
     }
@@ -261,7 +276,8 @@ impl Frames {
     /// Goes on with the region of a predecessor.
     pub fn restored(region: Region, saved: SavedFrames) -> Self {
         let mut frames = Self::new(region);
-        frames.untouched = u32::try_from(saved.known.len()).expect("frames are counted in 32 bits").max(1);
+        frames.untouched =
+            u32::try_from(saved.known.len()).expect("frames are counted in 32 bits").max(1);
         for (number, known) in (0_u32..).zip(&saved.known).skip(1) {
             match known {
                 Some(known) => {

@@ -28,4 +28,6 @@ pub mod units;
 
 pub use memory::{Region, Segment};
 pub use request::{Fault, Kind, MediumFault, Outcome, Request, Tag};
-pub use units::{BLOCK, Epoch, EXTENT_BLOCKS, ExtentIndex, Lba, Nanos, Origin, Place, Sequence, VolumeNumber};
+pub use units::{
+    BLOCK, EXTENT_BLOCKS, Epoch, ExtentIndex, Lba, Nanos, Origin, Place, Sequence, VolumeNumber,
+};

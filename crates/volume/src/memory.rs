@@ -3,7 +3,10 @@
 //! Both are handed in as addresses. A guest may change its memory while we read it, so
 //! nothing here makes a reference to it: bytes are copied out or in, each once.
 
-#![allow(unsafe_code, reason = "memory of guests and of other processes has no owner that Rust knows")]
+#![allow(
+    unsafe_code,
+    reason = "memory of guests and of other processes has no owner that Rust knows"
+)]
 
 use std::ptr::NonNull;
 
@@ -81,7 +84,8 @@ pub fn whole(segments: &[Segment], skip: usize, length: usize) -> Option<*mut u8
     for segment in segments {
         if skip < segment.len() {
             // SAFETY: `skip` is inside the segment.
-            return (segment.len() - skip >= length).then(|| unsafe { segment.address().add(skip) });
+            return (segment.len() - skip >= length)
+                .then(|| unsafe { segment.address().add(skip) });
         }
         skip -= segment.len();
     }
@@ -89,7 +93,12 @@ pub fn whole(segments: &[Segment], skip: usize, length: usize) -> Option<*mut u8
 }
 
 /// Calls with the pieces that `length` bytes, `skip` into the segments, lie in.
-pub fn walk(segments: &[Segment], skip: usize, length: usize, mut each: impl FnMut(*mut u8, usize)) {
+pub fn walk(
+    segments: &[Segment],
+    skip: usize,
+    length: usize,
+    mut each: impl FnMut(*mut u8, usize),
+) {
     let (mut skip, mut left) = (skip, length);
     for segment in segments {
         if left == 0 {
@@ -128,15 +137,17 @@ impl Region {
     /// part of it is used, `start` must be aligned to 4096, and no one else in this
     /// process may touch them.
     pub unsafe fn new(start: NonNull<u8>, length: usize) -> Self {
-        assert!(start.as_ptr() as usize % 4096 == 0, "regions begin at a page");
+        assert!((start.as_ptr() as usize).is_multiple_of(4096), "regions begin at a page");
         Self { start, length }
     }
 
     /// Memory of the heap that lives as long as the process: for tests and simulation.
     pub fn leaked(length: usize) -> Self {
-        let layout = std::alloc::Layout::from_size_align(length.max(4096), 4096).expect("a sane length");
+        let layout =
+            std::alloc::Layout::from_size_align(length.max(4096), 4096).expect("a sane length");
         // SAFETY: the layout is not empty; the memory is never freed.
-        let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).expect("memory for a region");
+        let start =
+            NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) }).expect("memory for a region");
         Self { start, length }
     }
 
@@ -188,14 +199,15 @@ impl Region {
     /// A part of it as a segment, for reads and writes of the medium into it.
     #[inline]
     pub fn segment(&self, at: usize, length: u32) -> Segment {
-        let address = NonNull::new(self.address(at, length as usize)).expect("regions are not at 0");
+        let address =
+            NonNull::new(self.address(at, length as usize)).expect("regions are not at 0");
         // SAFETY: the region outlives the operations on it by its own contract.
         unsafe { Segment::new(address, length) }
     }
     /// A number that another process may read at the same time. `at` must be a multiple of 8.
     #[inline]
     pub fn shared(&self, at: usize) -> &std::sync::atomic::AtomicU64 {
-        assert!(at % 8 == 0, "an atomic number is aligned");
+        assert!(at.is_multiple_of(8), "an atomic number is aligned");
         // SAFETY: inside the region, aligned, and only used atomically by those who share it.
         unsafe { &*self.address(at, 8).cast::<std::sync::atomic::AtomicU64>() }
     }

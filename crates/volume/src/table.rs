@@ -165,7 +165,14 @@ impl Table {
     }
 
     /// Makes an extent somebody's, with nothing in it; or nobody's, with origin 0.
-    pub fn claim(&mut self, extent: ExtentIndex, origin: Origin, birth: Epoch, pages: bool, by: Sequence) {
+    pub fn claim(
+        &mut self,
+        extent: ExtentIndex,
+        origin: Origin,
+        birth: Epoch,
+        pages: bool,
+        by: Sequence,
+    ) {
         assert!(extent.0 >= self.first, "the pool's own extents are nobody else's");
         let (was, is) = (self.origin(extent) == Origin(0), origin == Origin(0));
         let at = self.at(extent);
@@ -176,8 +183,12 @@ impl Table {
         entry[part::FLAGS..part::FLAGS + 2].copy_from_slice(&u16::from(pages).to_le_bytes());
         let page = extent.0 as usize / TABLE_ENTRIES;
         match (was, is) {
-            (true, false) => (self.free[page], self.free_total) = (self.free[page] - 1, self.free_total - 1),
-            (false, true) => (self.free[page], self.free_total) = (self.free[page] + 1, self.free_total + 1),
+            (true, false) => {
+                (self.free[page], self.free_total) = (self.free[page] - 1, self.free_total - 1)
+            }
+            (false, true) => {
+                (self.free[page], self.free_total) = (self.free[page] + 1, self.free_total + 1)
+            }
             _ => {}
         }
         self.changed(extent, by);
@@ -348,11 +359,15 @@ mod tests {
         assert_eq!((table.valid(ExtentIndex(20)), table.busy(ExtentIndex(20))), (0b10, 0b100));
         let mut image = [0; BLOCK];
         table.image(0, &mut image);
-        let mut other = Table::new(Region::leaked(table_bytes(16 * 600)), 16 * 600, ExtentIndex(10));
+        let mut other =
+            Table::new(Region::leaked(table_bytes(16 * 600)), 16 * 600, ExtentIndex(10));
         other.install(0, &image, false);
         other.count();
         let extent = ExtentIndex(20);
-        assert_eq!((other.origin(extent), other.birth(extent), other.holds_pages(extent)), (Origin(7), Epoch(3), true));
+        assert_eq!(
+            (other.origin(extent), other.birth(extent), other.holds_pages(extent)),
+            (Origin(7), Epoch(3), true)
+        );
         assert_eq!((other.valid(extent), other.busy(extent), other.free_extents()), (0b10, 0, 589));
         assert_eq!(table.dirty().collect::<Vec<_>>(), [0]);
     }

@@ -61,7 +61,9 @@ impl State {
                 Ok(())
             }
             Change::Grow { volume, blocks } => size(self.volume(*volume)?.blocks, *blocks),
-            Change::Limit { volume, .. } | Change::Rekey { volume, .. } => self.volume(*volume).map(|_| ()),
+            Change::Limit { volume, .. } | Change::Rekey { volume, .. } => {
+                self.volume(*volume).map(|_| ())
+            }
             Change::Remove { number } => {
                 self.not_needed(self.present(*number)?)?;
                 self.is_quiet(*number)
@@ -72,7 +74,11 @@ impl State {
     }
     fn present(&self, number: VolumeNumber) -> Result<&Entry, ChangeError> {
         let entry = self.directory.entry(number)?;
-        if entry.leaving.is_some() { Err(ChangeError::Leaving(entry.name.clone())) } else { Ok(entry) }
+        if entry.leaving.is_some() {
+            Err(ChangeError::Leaving(entry.name.clone()))
+        } else {
+            Ok(entry)
+        }
     }
     fn volume(&self, number: VolumeNumber) -> Result<&Entry, ChangeError> {
         let entry = self.present(number)?;
@@ -100,13 +106,29 @@ impl State {
     }
 
     /// What a `Change` record does, live and in replay.
-    pub(super) fn applied(&mut self, change: &Change, by: Sequence) -> (VolumeNumber, Option<Origin>) {
+    pub(super) fn applied(
+        &mut self,
+        change: &Change,
+        by: Sequence,
+    ) -> (VolumeNumber, Option<Origin>) {
         match change.clone() {
             Change::Create { id, name, blocks, limits, key, now, labels } => {
                 let (number, origin) = self.numbers(key);
                 let kind = Kind::Volume { origin, base: Epoch(0), clone_of: None };
                 let indexes = Vec::new();
-                self.enter(Entry { number, id, name, kind, blocks, mapped: 0, indexes, created: now, limits, leaving: None, labels });
+                self.enter(Entry {
+                    number,
+                    id,
+                    name,
+                    kind,
+                    blocks,
+                    mapped: 0,
+                    indexes,
+                    created: now,
+                    limits,
+                    leaving: None,
+                    labels,
+                });
                 (number, Some(origin))
             }
             Change::Snapshot { of, id, name, now } => (self.take_snapshot(of, id, name, now), None),
@@ -114,9 +136,20 @@ impl State {
                 let (number, origin) = self.numbers(key);
                 self.settled_directory();
                 let from = self.directory.entries.get(&of).expect("it was checked").clone();
-                let Kind::Snapshot { epoch, .. } = from.kind else { unreachable!("it was checked") };
+                let Kind::Snapshot { epoch, .. } = from.kind else {
+                    unreachable!("it was checked")
+                };
                 let kind = Kind::Volume { origin, base: epoch, clone_of: Some(of) };
-                self.enter(Entry { number, id, name, kind, created: now, limits, leaving: None, ..from });
+                self.enter(Entry {
+                    number,
+                    id,
+                    name,
+                    kind,
+                    created: now,
+                    limits,
+                    leaving: None,
+                    ..from
+                });
                 (number, Some(origin))
             }
             Change::Grow { volume, blocks } => {
@@ -144,7 +177,12 @@ impl State {
         self.directory.next_number += 1;
         (number, self.new_origin(number, 1, key))
     }
-    fn new_origin(&mut self, volume: VolumeNumber, key_epoch: u32, key: Option<WrappedKey>) -> Origin {
+    fn new_origin(
+        &mut self,
+        volume: VolumeNumber,
+        key_epoch: u32,
+        key: Option<WrappedKey>,
+    ) -> Origin {
         let origin = Origin(self.directory.next_origin);
         self.directory.next_origin += 1;
         self.directory.origins.insert(origin, OriginEntry { volume, key_epoch, key });
@@ -159,7 +197,13 @@ impl State {
         self.tree_mut(number).expect("just planted").mapped = mapped;
     }
 
-    fn take_snapshot(&mut self, of: VolumeNumber, id: uuid::Uuid, name: String, now: i64) -> VolumeNumber {
+    fn take_snapshot(
+        &mut self,
+        of: VolumeNumber,
+        id: uuid::Uuid,
+        name: String,
+        now: i64,
+    ) -> VolumeNumber {
         let epoch = self.directory.epoch;
         self.directory.epoch = Epoch(epoch.0 + 1);
         let number = VolumeNumber(self.directory.next_number);
@@ -194,5 +238,9 @@ impl State {
 
 fn size(now: u32, wanted: u32) -> Result<(), ChangeError> {
     let most = State::most_blocks();
-    if wanted > now && wanted <= most { Ok(()) } else { Err(ChangeError::Size { now, wanted, most }) }
+    if wanted > now && wanted <= most {
+        Ok(())
+    } else {
+        Err(ChangeError::Size { now, wanted, most })
+    }
 }

@@ -69,7 +69,8 @@ impl State {
     pub fn begin_checkpoint(&mut self, log: &mut Log) -> Checkpoint {
         assert!(self.running.is_none(), "one checkpoint at a time");
         let start = log.position();
-        let directory = serde_json::to_vec(self.settled_directory()).expect("a directory is plain data");
+        let directory =
+            serde_json::to_vec(self.settled_directory()).expect("a directory is plain data");
         let generation = self.generation + 1;
         let maps = self.frames.dirty_places().into_iter().map(Page::Map);
         let pages: Vec<_> = maps.chain(self.table.dirty().map(Page::Table)).collect();
@@ -90,7 +91,13 @@ impl State {
                 let known = self.frames.known(frame).clone();
                 *into = *self.frames.page(frame);
                 self.frames.imaged(frame);
-                let header = PageHeader { kind: page_kind(known.what), generation, place, owner: 0, index: known.index };
+                let header = PageHeader {
+                    kind: page_kind(known.what),
+                    generation,
+                    place,
+                    owner: 0,
+                    index: known.index,
+                };
                 (place, known.second, known.changed, header)
             }
             Page::Table(number) => {
@@ -99,7 +106,18 @@ impl State {
                 let (second, changed) = (state.second, state.changed);
                 state.dirty = false;
                 let place = self.layout.table_place(number);
-                (place, second, changed, PageHeader { kind: PageKind::Table, generation, place, owner: 0, index: number })
+                (
+                    place,
+                    second,
+                    changed,
+                    PageHeader {
+                        kind: PageKind::Table,
+                        generation,
+                        place,
+                        owner: 0,
+                        index: number,
+                    },
+                )
             }
         };
         header.seal(into);

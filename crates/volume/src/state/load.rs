@@ -32,7 +32,9 @@ pub enum LoadError {
     #[error("the directory of the pool cannot be read: {0}")]
     Directory(serde_json::Error),
     /// It was written by a later program.
-    #[error("the directory has version {0}; this program reads up to {DIRECTORY_VERSION}: use the newer one")]
+    #[error(
+        "the directory has version {0}; this program reads up to {DIRECTORY_VERSION}: use the newer one"
+    )]
     Version(u32),
     /// A page of the extent table is damaged.
     #[error("page {0} of the extent table is damaged: {1}")]
@@ -47,8 +49,16 @@ pub enum LoadError {
 
 impl State {
     /// Loads the committed checkpoint. The regions are as for [`State::fresh`].
-    pub fn load(layout: Layout, generation: u64, directory: &[u8], frames: Region, mut extents: Region, read: &mut Read<'_>) -> Result<Self, LoadError> {
-        let directory: Directory = serde_json::from_slice(directory).map_err(LoadError::Directory)?;
+    pub fn load(
+        layout: Layout,
+        generation: u64,
+        directory: &[u8],
+        frames: Region,
+        mut extents: Region,
+        read: &mut Read<'_>,
+    ) -> Result<Self, LoadError> {
+        let directory: Directory =
+            serde_json::from_slice(directory).map_err(LoadError::Directory)?;
         if directory.version > DIRECTORY_VERSION {
             return Err(LoadError::Version(directory.version));
         }
@@ -60,7 +70,8 @@ impl State {
             let place = layout.table_place(number);
             read(place.bytes(), &mut pair)?;
             let expect = page::Expect { kind: page::PageKind::Table, place };
-            let side = page::choose(&pair, generation, expect).map_err(|error| LoadError::Table(number, error))?;
+            let side = page::choose(&pair, generation, expect)
+                .map_err(|error| LoadError::Table(number, error))?;
             if let Some(side) = side {
                 let second = side == page::Side::Second;
                 let half = if second { &pair[BLOCK..] } else { &pair[..BLOCK] };
@@ -70,13 +81,20 @@ impl State {
         table.count();
         let mut state = Self::with(layout, directory, table, Frames::new(frames), generation);
         state.replaying = Some(HashMap::new());
-        let leaving = |(number, entry): (&VolumeNumber, &crate::directory::Entry)| entry.leaving.map(|_| (*number, Sequence(0)));
+        let leaving = |(number, entry): (&VolumeNumber, &crate::directory::Entry)| {
+            entry.leaving.map(|_| (*number, Sequence(0)))
+        };
         state.leaving = state.directory.entries.iter().filter_map(leaving).collect();
         Ok(state)
     }
 
     /// Applies a record of the log, in its order, after [`State::load`].
-    pub fn replay(&mut self, by: Sequence, record: &Record, read: &mut Read<'_>) -> Result<(), LoadError> {
+    pub fn replay(
+        &mut self,
+        by: Sequence,
+        record: &Record,
+        read: &mut Read<'_>,
+    ) -> Result<(), LoadError> {
         assert!(self.replaying.is_some(), "records are replayed after loading and before serving");
         let wrong = |why| LoadError::Record(by, why);
         match *record {
@@ -86,7 +104,9 @@ impl State {
                     return Err(wrong("a block that the volume does not have"));
                 }
                 let (leaf, entry) = leaf_of(lba);
-                let frame = self.replayed_leaf(volume, leaf, read)?.ok_or(wrong("a block without a page"))?;
+                let frame = self
+                    .replayed_leaf(volume, leaf, read)?
+                    .ok_or(wrong("a block without a page"))?;
                 self.put(volume, frame, entry, old, Mapping { place, crc }, kept, by);
             }
             Record::Claim { extent, origin, birth, pages } => {
@@ -104,7 +124,8 @@ impl State {
                     }
                 };
                 self.room_for_replay()?;
-                let from = if copy_of.is_some() { self.frames.find(copy_of).or(from) } else { None };
+                let from =
+                    if copy_of.is_some() { self.frames.find(copy_of).or(from) } else { None };
                 self.put_leaf(volume, at, index, place, from, by);
             }
             Record::Index { volume, index, place, copy_of, .. } => {
@@ -162,7 +183,12 @@ impl State {
         }
     }
 
-    fn replayed_leaf(&mut self, volume: VolumeNumber, leaf: u32, read: &mut Read<'_>) -> Result<Option<Frame>, LoadError> {
+    fn replayed_leaf(
+        &mut self,
+        volume: VolumeNumber,
+        leaf: u32,
+        read: &mut Read<'_>,
+    ) -> Result<Option<Frame>, LoadError> {
         loop {
             match self.find_leaf(volume, leaf) {
                 Ok(frame) => return Ok(frame),
@@ -170,7 +196,13 @@ impl State {
             }
         }
     }
-    fn replayed_page(&mut self, place: Place, what: Use, index: u32, read: &mut Read<'_>) -> Result<Option<Frame>, LoadError> {
+    fn replayed_page(
+        &mut self,
+        place: Place,
+        what: Use,
+        index: u32,
+        read: &mut Read<'_>,
+    ) -> Result<Option<Frame>, LoadError> {
         if !place.is_some() {
             return Ok(None);
         }
@@ -192,7 +224,12 @@ impl State {
 
     /// Whether a record speaks of what is there. The log has checksums: this guards
     /// against a fault of ours, not against the medium.
-    fn fits(&self, by: Sequence, volume: VolumeNumber, place: Option<Place>) -> Result<(), LoadError> {
+    fn fits(
+        &self,
+        by: Sequence,
+        volume: VolumeNumber,
+        place: Option<Place>,
+    ) -> Result<(), LoadError> {
         let extents = self.layout.extents();
         if place.is_some_and(|place| place.is_some() && !extents.contains(&place.extent().0)) {
             return Err(LoadError::Record(by, "a place that is not in the pool"));
@@ -206,8 +243,12 @@ impl State {
         let number = match change {
             Change::Create { .. } | Change::Forget { .. } => return Ok(()),
             Change::Snapshot { of, .. } | Change::Clone { of, .. } => of,
-            Change::Grow { volume, .. } | Change::Limit { volume, .. } | Change::Rekey { volume, .. } => volume,
-            Change::Remove { number } | Change::Leaving { number, .. } | Change::Gone { number } => number,
+            Change::Grow { volume, .. }
+            | Change::Limit { volume, .. }
+            | Change::Rekey { volume, .. } => volume,
+            Change::Remove { number }
+            | Change::Leaving { number, .. }
+            | Change::Gone { number } => number,
         };
         if self.tree(*number).is_some() { Ok(()) } else { Err("a volume that is not in the pool") }
     }

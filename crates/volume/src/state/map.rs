@@ -11,14 +11,26 @@ use crate::units::{Lba, Place, Sequence, VolumeNumber};
 impl State {
     /// Makes sure that the page that maps a block is in memory and the volume's own.
     #[inline]
-    pub fn writable(&mut self, volume: VolumeNumber, lba: Lba, log: &mut Log) -> Result<(), Obstacle> {
+    pub fn writable(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        log: &mut Log,
+    ) -> Result<(), Obstacle> {
         self.own_leaf(volume, lba, log).map(|_| ())
     }
 
     /// A block's data is at a place that was given out, with this checksum: from now on
     /// it is the volume's. What was there before is freed, when no snapshot has it.
     #[inline]
-    pub fn map(&mut self, volume: VolumeNumber, lba: Lba, place: Place, crc: u32, log: &mut Log) -> Result<Sequence, Obstacle> {
+    pub fn map(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        place: Place,
+        crc: u32,
+        log: &mut Log,
+    ) -> Result<Sequence, Obstacle> {
         assert!(place.is_some(), "data is somewhere");
         let frame = self.own_leaf(volume, lba, log)?;
         let by = self.set(volume, lba, frame, Mapping { place, crc }, log);
@@ -28,7 +40,12 @@ impl State {
     }
 
     /// A block reads as zeros from now on. Nothing, when it does already.
-    pub fn unmap(&mut self, volume: VolumeNumber, lba: Lba, log: &mut Log) -> Result<Option<Sequence>, Obstacle> {
+    pub fn unmap(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        log: &mut Log,
+    ) -> Result<Option<Sequence>, Obstacle> {
         if !self.resolve(volume, lba)?.place.is_some() {
             return Ok(None);
         }
@@ -37,7 +54,14 @@ impl State {
     }
 
     #[inline]
-    fn set(&mut self, volume: VolumeNumber, lba: Lba, frame: Frame, new: Mapping, log: &mut Log) -> Sequence {
+    fn set(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        frame: Frame,
+        new: Mapping,
+        log: &mut Log,
+    ) -> Sequence {
         let (leaf, entry) = leaf_of(lba);
         let old = self.frames.mapping(frame, entry).place;
         let guard = self.tree(volume).expect("a volume of the pool").guard(leaf);
@@ -51,7 +75,16 @@ impl State {
     /// What a `Write` record does, live and in replay.
     #[inline]
     #[allow(clippy::too_many_arguments, reason = "these are the fields of the record")]
-    pub(super) fn put(&mut self, volume: VolumeNumber, frame: Frame, entry: usize, old: Place, new: Mapping, kept: bool, by: Sequence) {
+    pub(super) fn put(
+        &mut self,
+        volume: VolumeNumber,
+        frame: Frame,
+        entry: usize,
+        old: Place,
+        new: Mapping,
+        kept: bool,
+        by: Sequence,
+    ) {
         self.frames.set_mapping(frame, entry, new, by);
         if new.place.is_some() {
             self.table.fill(new.place, by);
@@ -68,7 +101,12 @@ impl State {
     }
 
     #[inline]
-    fn own_leaf(&mut self, volume: VolumeNumber, lba: Lba, log: &mut Log) -> Result<Frame, Obstacle> {
+    fn own_leaf(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        log: &mut Log,
+    ) -> Result<Frame, Obstacle> {
         if log.room() < STEP_ROOM {
             return Err(Obstacle::LogFull);
         }
@@ -82,15 +120,20 @@ impl State {
     /// A leaf page of the volume's own: the one that is there, a copy of a snapshot's, or
     /// a new one.
     #[cold]
-    fn make_own(&mut self, volume: VolumeNumber, leaf: u32, log: &mut Log) -> Result<Frame, Obstacle> {
+    fn make_own(
+        &mut self,
+        volume: VolumeNumber,
+        leaf: u32,
+        log: &mut Log,
+    ) -> Result<Frame, Obstacle> {
         let now = self.find_leaf(volume, leaf)?;
         let place = now.map_or(Place::NONE, |frame| self.frames.known(frame).place);
         let guard = self.tree(volume).ok_or(Obstacle::Gone)?.guard(leaf);
-        if let Some(frame) = now {
-            if self.table.birth(place.extent()) > guard {
-                self.tree_mut(volume).ok_or(Obstacle::Gone)?.set_link(leaf, Link::own(frame));
-                return Ok(frame);
-            }
+        if let Some(frame) = now
+            && self.table.birth(place.extent()) > guard
+        {
+            self.tree_mut(volume).ok_or(Obstacle::Gone)?.set_link(leaf, Link::own(frame));
+            return Ok(frame);
         }
         let index = self.own_index(volume, leaf / INDEX_ENTRIES as u32, log)?;
         if !self.make_room() {
@@ -102,15 +145,33 @@ impl State {
             return Err(Obstacle::Need(super::Need { place, what: Use::Leaf, index: leaf }));
         }
         if self.frames.find(index.1) != Some(index.0) {
-            return Err(Obstacle::Need(super::Need { place: index.1, what: Use::Index, index: leaf / INDEX_ENTRIES as u32 }));
+            return Err(Obstacle::Need(super::Need {
+                place: index.1,
+                what: Use::Index,
+                index: leaf / INDEX_ENTRIES as u32,
+            }));
         }
         let pair = self.allocate_pair(volume, log)?;
-        let by = log.append(&Record::Leaf { volume, index: leaf, place: pair, copy_of: place, kept: true });
+        let by = log.append(&Record::Leaf {
+            volume,
+            index: leaf,
+            place: pair,
+            copy_of: place,
+            kept: true,
+        });
         Ok(self.put_leaf(volume, index.0, leaf, pair, still, by))
     }
 
     /// What a `Leaf` record does, live and in replay.
-    pub(super) fn put_leaf(&mut self, volume: VolumeNumber, index: Frame, leaf: u32, place: Place, copy_of: Option<Frame>, by: Sequence) -> Frame {
+    pub(super) fn put_leaf(
+        &mut self,
+        volume: VolumeNumber,
+        index: Frame,
+        leaf: u32,
+        place: Place,
+        copy_of: Option<Frame>,
+        by: Sequence,
+    ) -> Frame {
         let frame = self.new_page(place, Use::Leaf, leaf, copy_of, by);
         self.frames.set_leaf_place(index, leaf as usize % INDEX_ENTRIES, place, by);
         self.tree_mut(volume).expect("a volume of the pool").set_link(leaf, Link::own(frame));
@@ -118,7 +179,14 @@ impl State {
     }
 
     /// A page in two places that were just given out, with the content of another.
-    fn new_page(&mut self, place: Place, what: Use, number: u32, copy_of: Option<Frame>, by: Sequence) -> Frame {
+    fn new_page(
+        &mut self,
+        place: Place,
+        what: Use,
+        number: u32,
+        copy_of: Option<Frame>,
+        by: Sequence,
+    ) -> Frame {
         self.forget_page(place);
         self.table.fill(place, by);
         self.table.fill(place.plus(1), by);
@@ -131,14 +199,19 @@ impl State {
     }
 
     /// An index page of the volume's own.
-    fn own_index(&mut self, volume: VolumeNumber, index: u32, log: &mut Log) -> Result<(Frame, Place), Obstacle> {
+    fn own_index(
+        &mut self,
+        volume: VolumeNumber,
+        index: u32,
+        log: &mut Log,
+    ) -> Result<(Frame, Place), Obstacle> {
         let now = self.find_index(volume, index)?;
         let place = now.map_or(Place::NONE, |frame| self.frames.known(frame).place);
         let shared = self.tree(volume).ok_or(Obstacle::Gone)?.shared_up_to;
-        if let Some(frame) = now {
-            if self.table.birth(place.extent()) > shared {
-                return Ok((frame, place));
-            }
+        if let Some(frame) = now
+            && self.table.birth(place.extent()) > shared
+        {
+            return Ok((frame, place));
         }
         if !self.make_room() {
             return Err(Obstacle::FramesFull);
@@ -148,12 +221,20 @@ impl State {
             return Err(Obstacle::Need(super::Need { place, what: Use::Index, index }));
         }
         let pair = self.allocate_pair(volume, log)?;
-        let by = log.append(&Record::Index { volume, index, place: pair, copy_of: place, kept: true });
+        let by =
+            log.append(&Record::Index { volume, index, place: pair, copy_of: place, kept: true });
         Ok((self.put_index(volume, index, pair, still, by), pair))
     }
 
     /// What an `Index` record does, live and in replay.
-    pub(super) fn put_index(&mut self, volume: VolumeNumber, index: u32, place: Place, copy_of: Option<Frame>, by: Sequence) -> Frame {
+    pub(super) fn put_index(
+        &mut self,
+        volume: VolumeNumber,
+        index: u32,
+        place: Place,
+        copy_of: Option<Frame>,
+        by: Sequence,
+    ) -> Frame {
         let frame = self.new_page(place, Use::Index, index, copy_of, by);
         let entry = self.directory.entries.get_mut(&volume).expect("a volume of the pool");
         let at = index as usize;

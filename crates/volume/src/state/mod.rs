@@ -67,6 +67,8 @@ pub struct State {
     trees: Vec<Option<Box<Tree>>>,
     /// Freed, and not yet usable; the oldest first.
     pending: VecDeque<Pending>,
+    /// Freed places that became usable so far.
+    reclaimed: u64,
     /// Reads that began so far.
     ticket: u64,
     /// The committed checkpoint.
@@ -131,7 +133,13 @@ pub fn extents_bytes(blocks: u32) -> usize {
 }
 
 impl State {
-    fn with(layout: Layout, directory: Directory, table: Table, frames: Frames, generation: u64) -> Self {
+    fn with(
+        layout: Layout,
+        directory: Directory,
+        table: Table,
+        frames: Frames,
+        generation: u64,
+    ) -> Self {
         let mut state = Self {
             layout,
             directory,
@@ -139,6 +147,7 @@ impl State {
             frames,
             trees: Vec::new(),
             pending: VecDeque::new(),
+            reclaimed: 0,
             ticket: 0,
             generation,
             running: None,

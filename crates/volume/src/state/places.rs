@@ -1,10 +1,18 @@
 //! Places: given out, given back, freed, and usable again.
 
+use std::collections::VecDeque;
+
 use super::{CHANGES, Obstacle, Pending, RESERVE, STEP_ROOM, State};
 use crate::format::record::Record;
 use crate::log::Log;
 use crate::table::{bit, first_run, run_mask};
 use crate::units::{EXTENT_BLOCKS, Epoch, ExtentIndex, Origin, Place, Sequence, VolumeNumber};
+
+/// Usable blocks that make an extent worth listing. While free extents are few, those
+/// with fewer are looked for in the table.
+const HOLES_LEAST: u32 = 4;
+/// So many more places must have become usable before the table is looked through again.
+const LOOK_AGAIN: u64 = 64;
 
 /// Neighbouring blocks that were given out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +31,12 @@ impl State {
     /// Gives neighbouring blocks out, at least one and at most `most`. Each is to be
     /// mapped or given back.
     #[inline]
-    pub fn allocate(&mut self, volume: VolumeNumber, most: u32, log: &mut Log) -> Result<Run, Obstacle> {
+    pub fn allocate(
+        &mut self,
+        volume: VolumeNumber,
+        most: u32,
+        log: &mut Log,
+    ) -> Result<Run, Obstacle> {
         assert!(most > 0, "at least one block");
         let tree = self.tree(volume).ok_or(Obstacle::Gone)?;
         assert!(tree.origin != Origin(0), "only volumes are written");
@@ -32,7 +45,8 @@ impl State {
             Some((extent, usable)) if usable != 0 => (extent, usable),
             _ => self.next_extent(volume, false, log)?,
         };
-        let (start, blocks) = first_run(usable, most.min(EXTENT_BLOCKS)).expect("something is usable");
+        let (start, blocks) =
+            first_run(usable, most.min(EXTENT_BLOCKS)).expect("something is usable");
         self.table.hold(extent, run_mask(start, blocks));
         let (origin, birth) = (self.table.origin(extent), self.table.birth(extent));
         self.tree_mut(volume).expect("it was there").unmapped += blocks;
@@ -48,7 +62,12 @@ impl State {
 
     /// As [`State::allocate`], for blocks that hold nothing yet: refused while the last
     /// free places are needed to change what is there. For when [`State::is_low`].
-    pub fn allocate_new(&mut self, volume: VolumeNumber, most: u32, log: &mut Log) -> Result<Run, Obstacle> {
+    pub fn allocate_new(
+        &mut self,
+        volume: VolumeNumber,
+        most: u32,
+        log: &mut Log,
+    ) -> Result<Run, Obstacle> {
         let open = self.tree(volume).ok_or(Obstacle::Gone)?.data;
         let usable = open.is_some_and(|extent| self.table.usable(extent) != 0);
         if !usable && self.is_low() && self.extent_with_holes(volume).is_none() {
@@ -66,8 +85,13 @@ impl State {
     }
 
     /// Two neighbouring blocks for a page, the first at an even place.
-    pub(super) fn allocate_pair(&mut self, volume: VolumeNumber, log: &mut Log) -> Result<Place, Obstacle> {
-        let pair = |usable: u16| (0..EXTENT_BLOCKS).step_by(2).find(|at| usable >> at & 0b11 == 0b11);
+    pub(super) fn allocate_pair(
+        &mut self,
+        volume: VolumeNumber,
+        log: &mut Log,
+    ) -> Result<Place, Obstacle> {
+        let pair =
+            |usable: u16| (0..EXTENT_BLOCKS).step_by(2).find(|at| usable >> at & 0b11 == 0b11);
         let open = self.tree(volume).ok_or(Obstacle::Gone)?.pages;
         let open = open.and_then(|extent| pair(self.table.usable(extent)).map(|at| (extent, at)));
         let (extent, at) = match open {
@@ -77,24 +101,30 @@ impl State {
         Ok(extent.first().plus(at))
     }
 
-    /// The next extent that a volume fills: a free one while there are many, else one
-    /// of its own with holes.
-    fn next_extent(&mut self, volume: VolumeNumber, pages: bool, log: &mut Log) -> Result<(ExtentIndex, u16), Obstacle> {
+    /// The next extent that a volume fills: one of its own with holes, when there are
+    /// many of those or free ones are few; else a free one, which keeps neighbours together.
+    fn next_extent(
+        &mut self,
+        volume: VolumeNumber,
+        pages: bool,
+        log: &mut Log,
+    ) -> Result<(ExtentIndex, u16), Obstacle> {
         if log.room() < STEP_ROOM {
             return Err(Obstacle::LogFull);
         }
-        let many = self.table.data_extents() / 8;
-        if !pages && self.table.free_extents() <= many {
-            if let Some(found) = self.extent_with_holes(volume) {
-                return Ok(found);
-            }
+        if !pages
+            && self.prefers_holes(volume)
+            && let Some(found) = self.extent_with_holes(volume)
+        {
+            return Ok(found);
         }
         let reserve = if pages { 0 } else { RESERVE.min(self.table.data_extents() / 16) };
         if self.table.free_extents() <= reserve {
             return Err(Obstacle::Full);
         }
         let extent = self.table.find_free().ok_or(Obstacle::Full)?;
-        let (origin, birth) = (self.tree(volume).ok_or(Obstacle::Gone)?.origin, self.directory.epoch);
+        let (origin, birth) =
+            (self.tree(volume).ok_or(Obstacle::Gone)?.origin, self.directory.epoch);
         let by = log.append(&Record::Claim { extent, origin, birth, pages });
         self.table.claim(extent, origin, birth, pages, by);
         let tree = self.tree_mut(volume).ok_or(Obstacle::Gone)?;
@@ -102,13 +132,30 @@ impl State {
         Ok((extent, u16::MAX))
     }
 
+    /// A volume that is changed at random leaves holes behind. It uses them before they
+    /// are more than an eighth of what it holds.
+    fn prefers_holes(&self, volume: VolumeNumber) -> bool {
+        let known =
+            self.tree(volume).map_or(0, |tree| tree.holes.len() as u64 * u64::from(HOLES_LEAST));
+        known * 8 >= u64::from(self.mapped(volume)).max(u64::from(EXTENT_BLOCKS))
+            || self.few_are_free()
+    }
+    /// Whether less than an eighth of the pool is free.
+    fn few_are_free(&self) -> bool {
+        self.table.free_extents() <= self.table.data_extents() / 8
+    }
+
     fn extent_with_holes(&mut self, volume: VolumeNumber) -> Option<(ExtentIndex, u16)> {
-        if std::mem::take(&mut self.tree_mut(volume)?.holes_unknown) {
+        let (reclaimed, few) = (self.reclaimed, self.few_are_free());
+        let tree = self.tree_mut(volume)?;
+        let news = tree.holes_unknown || reclaimed >= tree.looked_at + LOOK_AGAIN;
+        if few && tree.holes.is_empty() && news {
+            (tree.holes_unknown, tree.looked_at) = (false, reclaimed);
             self.find_holes(volume)?;
         }
         loop {
             let tree = self.tree_mut(volume)?;
-            let extent = tree.holes.pop()?;
+            let extent = tree.holes.pop_front()?;
             let (origin, shared) = (tree.origin, tree.shared_up_to);
             self.table.mark_hole(extent, false);
             let fits = self.table.origin(extent) == origin
@@ -135,7 +182,7 @@ impl State {
                 && self.table.usable(*extent) != 0
                 && !tree.fills(*extent)
         };
-        let holes: Vec<_> = (first..last).map(ExtentIndex).filter(fits).collect();
+        let holes: VecDeque<_> = (first..last).map(ExtentIndex).filter(fits).collect();
         for extent in &holes {
             self.table.mark_hole(*extent, true);
         }
@@ -164,6 +211,7 @@ impl State {
                 return;
             }
             self.pending.pop_front();
+            self.reclaimed += 1;
             self.table.let_go(first.place.extent(), bit(first.place));
             self.settle_extent(first.place.extent(), log);
         }
@@ -180,8 +228,10 @@ impl State {
     /// Something in an extent became usable: it is free now, or has a hole.
     fn settle_extent(&mut self, extent: ExtentIndex, log: &mut Log) {
         let origin = self.table.origin(extent);
-        let empty = self.table.usable(extent) == u16::MAX;
-        if origin == Origin(0) || (!empty && self.table.is_hole(extent)) {
+        let usable = self.table.usable(extent);
+        let empty = usable == u16::MAX;
+        let listed = self.table.is_hole(extent) || usable.count_ones() < HOLES_LEAST;
+        if origin == Origin(0) || (!empty && listed) {
             return;
         }
         let owner = self.directory.origins.get(&origin).map(|origin| origin.volume);
@@ -194,7 +244,7 @@ impl State {
             let by = log.append(&nobody);
             self.table.claim(extent, Origin(0), Epoch(0), false, by);
         } else if let Some(tree) = tree {
-            tree.holes.push(extent);
+            tree.holes.push_back(extent);
             self.table.mark_hole(extent, true);
         }
     }

@@ -78,7 +78,12 @@ impl State {
                 return false;
             }
             if origins.contains(&self.table.origin(extent)) {
-                let by = log.append(&Record::Claim { extent, origin: Origin(0), birth: Epoch(0), pages: false });
+                let by = log.append(&Record::Claim {
+                    extent,
+                    origin: Origin(0),
+                    birth: Epoch(0),
+                    pages: false,
+                });
                 self.claimed(extent, Origin(0), Epoch(0), false, by);
                 freed += 1;
             }
@@ -96,7 +101,14 @@ impl State {
     }
 
     /// What a `Claim` record does, live and in replay.
-    pub(super) fn claimed(&mut self, extent: ExtentIndex, origin: Origin, birth: Epoch, pages: bool, by: Sequence) {
+    pub(super) fn claimed(
+        &mut self,
+        extent: ExtentIndex,
+        origin: Origin,
+        birth: Epoch,
+        pages: bool,
+        by: Sequence,
+    ) {
         if self.table.holds_pages(extent) {
             for at in (0..EXTENT_BLOCKS).step_by(2) {
                 self.forget_page(extent.first().plus(at));
@@ -130,7 +142,14 @@ impl State {
         Ok(true)
     }
 
-    fn compare_leaf(&mut self, number: VolumeNumber, after: VolumeNumber, leaf: u32, before: Epoch, log: &mut Log) -> Result<(), Need> {
+    fn compare_leaf(
+        &mut self,
+        number: VolumeNumber,
+        after: VolumeNumber,
+        leaf: u32,
+        before: Epoch,
+        log: &mut Log,
+    ) -> Result<(), Need> {
         let Some(own) = self.find_leaf(number, leaf)? else { return Ok(()) };
         let other = self.find_leaf(after, leaf)?;
         let page = self.frames.known(own).place;
@@ -146,9 +165,25 @@ impl State {
     }
 
     /// Index pages of a snapshot that what came after it does not have.
-    fn free_indexes(&mut self, number: VolumeNumber, after: VolumeNumber, before: Epoch, log: &mut Log) {
-        let other = self.directory.entries.get(&after).map(|entry| entry.indexes.clone()).unwrap_or_default();
-        let own = self.directory.entries.get(&number).map(|entry| entry.indexes.clone()).unwrap_or_default();
+    fn free_indexes(
+        &mut self,
+        number: VolumeNumber,
+        after: VolumeNumber,
+        before: Epoch,
+        log: &mut Log,
+    ) {
+        let other = self
+            .directory
+            .entries
+            .get(&after)
+            .map(|entry| entry.indexes.clone())
+            .unwrap_or_default();
+        let own = self
+            .directory
+            .entries
+            .get(&number)
+            .map(|entry| entry.indexes.clone())
+            .unwrap_or_default();
         for (at, place) in own.into_iter().enumerate() {
             if place.is_some() && other.get(at) != Some(&place) {
                 self.free_if_own(place, true, before, log);
@@ -179,7 +214,12 @@ impl State {
         let entry = self.directory.entries.get_mut(&number).expect("it was checked");
         entry.leaving = Some(0);
         let is_volume = entry.is_volume();
-        for origin in self.directory.origins.values_mut().filter(|origin| is_volume && origin.volume == number) {
+        for origin in self
+            .directory
+            .origins
+            .values_mut()
+            .filter(|origin| is_volume && origin.volume == number)
+        {
             origin.key = None;
         }
         if let Some(tree) = self.tree_mut(number) {
@@ -196,7 +236,8 @@ impl State {
             entry.leaving = Some(leaf);
         }
         if let Some((before, after)) = self.directory.neighbours(number) {
-            let is_volume = self.directory.entries.get(&after).is_some_and(crate::directory::Entry::is_volume);
+            let is_volume =
+                self.directory.entries.get(&after).is_some_and(crate::directory::Entry::is_volume);
             if let Some(tree) = self.tree_mut(after).filter(|_| is_volume) {
                 tree.passed = Some((leaf, before));
             }

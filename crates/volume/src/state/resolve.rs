@@ -53,12 +53,19 @@ impl State {
         if frame != Frame::NONE {
             return Ok(self.frames.mapping(frame, entry));
         }
-        Ok(self.find_leaf(volume, leaf)?.map_or_else(Mapping::default, |frame| self.frames.mapping(frame, entry)))
+        Ok(self
+            .find_leaf(volume, leaf)?
+            .map_or_else(Mapping::default, |frame| self.frames.mapping(frame, entry)))
     }
 
     /// The first block at or after `lba`, and before `end`, that may hold something.
     /// Skips what has no page.
-    pub fn next_mapped(&mut self, volume: VolumeNumber, lba: Lba, end: Lba) -> Result<Option<Lba>, Need> {
+    pub fn next_mapped(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        end: Lba,
+    ) -> Result<Option<Lba>, Need> {
         let mut lba = lba;
         while lba < end {
             let (leaf, entry) = leaf_of(lba);
@@ -67,7 +74,8 @@ impl State {
                 continue;
             };
             let most = LEAF_ENTRIES.min(entry + (end.0 - lba.0) as usize);
-            let found = (entry..most).find(|entry| self.frames.mapping(frame, *entry).place.is_some());
+            let found =
+                (entry..most).find(|entry| self.frames.mapping(frame, *entry).place.is_some());
             if let Some(found) = found {
                 return Ok(Some(lba.plus((found - entry) as u32)));
             }
@@ -77,7 +85,11 @@ impl State {
     }
 
     /// The frame of a leaf page; nothing when the volume has none there.
-    pub(super) fn find_leaf(&mut self, volume: VolumeNumber, leaf: u32) -> Result<Option<Frame>, Need> {
+    pub(super) fn find_leaf(
+        &mut self,
+        volume: VolumeNumber,
+        leaf: u32,
+    ) -> Result<Option<Frame>, Need> {
         let linked = self.tree(volume).expect("a volume of the pool").link(leaf).frame();
         if linked != Frame::NONE {
             self.frames.touched(linked);
@@ -102,7 +114,11 @@ impl State {
     }
 
     /// The frame of an index page; nothing when the volume has none there.
-    pub(super) fn find_index(&mut self, volume: VolumeNumber, index: u32) -> Result<Option<Frame>, Need> {
+    pub(super) fn find_index(
+        &mut self,
+        volume: VolumeNumber,
+        index: u32,
+    ) -> Result<Option<Frame>, Need> {
         let entry = self.directory.entries.get(&volume).expect("a volume of the pool");
         let place = entry.indexes.get(index as usize).copied().unwrap_or_default();
         if !place.is_some() {
@@ -149,11 +165,11 @@ impl State {
 
     /// Takes a page out of memory.
     pub(super) fn forget_page(&mut self, place: Place) {
-        if let Some((frame, known)) = self.frames.drop_page(place) {
-            if known.what == Use::Leaf {
-                for tree in self.trees.iter_mut().flatten() {
-                    tree.unlink(known.index, frame);
-                }
+        if let Some((frame, known)) = self.frames.drop_page(place)
+            && known.what == Use::Leaf
+        {
+            for tree in self.trees.iter_mut().flatten() {
+                tree.unlink(known.index, frame);
             }
         }
     }

@@ -35,7 +35,8 @@ fn regions() -> (Region, Region) {
 impl Pool {
     fn new(seed: u64) -> Self {
         let layout = Layout::for_blocks(BLOCKS).expect("large enough");
-        let start = superblock::LogPosition { offset: 0, incarnation: 1, sequence: Sequence(1), group: 1 };
+        let start =
+            superblock::LogPosition { offset: 0, incarnation: 1, sequence: Sequence(1), group: 1 };
         let superblock = Superblock {
             version: superblock::VERSION,
             pool: [7; 16],
@@ -68,7 +69,8 @@ impl Pool {
         while let Some(cut) = self.log.cut() {
             let at = cut.at as usize;
             let length = cut.bytes.len();
-            self.medium[at..at + length].copy_from_slice(self.log.tail().bytes(cut.bytes.start, length));
+            self.medium[at..at + length]
+                .copy_from_slice(self.log.tail().bytes(cut.bytes.start, length));
             self.log.written(cut.number);
         }
         let through = self.log.written_through();
@@ -116,7 +118,8 @@ impl Pool {
         let directory = &medium[at..at + directory.bytes as usize];
         let (frames, extents) = regions();
         let (layout, generation) = (self.superblock.layout, self.superblock.generation);
-        let mut state = State::load(layout, generation, directory, frames, extents, &mut read).expect("it loads");
+        let mut state = State::load(layout, generation, directory, frames, extents, &mut read)
+            .expect("it loads");
         let log = replay(&mut read, &self.superblock).expect("the log reads");
         assert_eq!(log.last(), self.log.appended(), "all of the log is there");
         for record in log.records() {
@@ -138,7 +141,10 @@ impl Pool {
         self.state = State::restored(layout, saved, frames, extents);
     }
 
-    fn again<T>(&mut self, mut what: impl FnMut(&mut State, &mut Log) -> Result<T, Obstacle>) -> Option<T> {
+    fn again<T>(
+        &mut self,
+        mut what: impl FnMut(&mut State, &mut Log) -> Result<T, Obstacle>,
+    ) -> Option<T> {
         for _ in 0..20 {
             match what(&mut self.state, &mut self.log) {
                 Ok(done) => return Some(done),
@@ -195,7 +201,8 @@ impl Pool {
             let blocks = self.model[&volume].clone();
             let size = self.state.blocks(volume).expect("there");
             for lba in (0..size).step_by(7).chain(blocks.keys().copied()) {
-                let found = self.again(|state, _| Ok(state.resolve(volume, Lba(lba))?)).expect("found");
+                let found =
+                    self.again(|state, _| Ok(state.resolve(volume, Lba(lba))?)).expect("found");
                 let stamp = found.place.is_some().then(|| self.data[&found.place]);
                 assert_eq!(stamp, blocks.get(&lba).copied(), "{volume:?} block {lba} at {found:?}");
                 if let Some(stamp) = stamp {
@@ -210,15 +217,22 @@ impl Pool {
         let fits = |state: &State, number: &VolumeNumber| {
             state.directory().entries.get(number).is_some_and(|entry| entry.is_volume() == volume)
         };
-        let some: Vec<_> = self.model.keys().copied().filter(|number| fits(&self.state, number)).collect();
-        if some.is_empty() { None } else { Some(some[self.entropy.below(some.len() as u64) as usize]) }
+        let some: Vec<_> =
+            self.model.keys().copied().filter(|number| fits(&self.state, number)).collect();
+        if some.is_empty() {
+            None
+        } else {
+            Some(some[self.entropy.below(some.len() as u64) as usize])
+        }
     }
 
     fn create(&mut self, blocks: u32) {
         self.stamp += 1;
         let name = format!("volume-{}", self.stamp);
-        let (id, limits) = (uuid::Uuid::from_u128(u128::from(self.stamp)), model::volume::Limits::default());
-        let change = Change::Create { id, name, blocks, limits, key: None, now: 0, labels: BTreeMap::new() };
+        let (id, limits) =
+            (uuid::Uuid::from_u128(u128::from(self.stamp)), model::volume::Limits::default());
+        let change =
+            Change::Create { id, name, blocks, limits, key: None, now: 0, labels: BTreeMap::new() };
         if let Some(number) = self.change(&change) {
             self.model.insert(number, BTreeMap::new());
         }
@@ -227,7 +241,8 @@ impl Pool {
         let Some(of) = self.any(!clone) else { return };
         self.stamp += 1;
         let name = format!("branch-{}", self.stamp);
-        let (id, limits) = (uuid::Uuid::from_u128(u128::from(self.stamp)), model::volume::Limits::default());
+        let (id, limits) =
+            (uuid::Uuid::from_u128(u128::from(self.stamp)), model::volume::Limits::default());
         let change = match clone {
             true => Change::Clone { of, id, name, limits, key: None, now: 0 },
             false => Change::Snapshot { of, id, name, now: 0 },
@@ -297,7 +312,9 @@ impl Pool {
     /// Deletes everything, and looks whether all of the pool is free again.
     fn empty(&mut self) {
         for _ in 0..1000 {
-            let Some(number) = self.state.directory().entries.keys().next_back().copied() else { break };
+            let Some(number) = self.state.directory().entries.keys().next_back().copied() else {
+                break;
+            };
             self.model.remove(&number);
             let _ = self.change(&Change::Remove { number });
             for number in self.state.directory().entries.keys().copied().collect::<Vec<_>>() {

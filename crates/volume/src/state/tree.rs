@@ -1,5 +1,7 @@
 //! What is known of a volume or snapshot in memory only.
 
+use std::collections::VecDeque;
+
 use super::leaves_of;
 use crate::directory::Entry;
 use crate::frames::Frame;
@@ -60,7 +62,9 @@ pub struct Tree {
     /// The extent that pages go to.
     pub pages: Option<ExtentIndex>,
     /// Extents of its own with blocks that were freed.
-    pub holes: Vec<ExtentIndex>,
+    pub holes: VecDeque<ExtentIndex>,
+    /// How many places had become usable when the table was last looked through for them.
+    pub looked_at: u64,
     /// The list of holes is not complete: the table has to be looked through.
     pub holes_unknown: bool,
     /// Blocks that were given out and are neither mapped nor given back.
@@ -81,7 +85,8 @@ impl Tree {
             links: Vec::new(),
             data: None,
             pages: None,
-            holes: Vec::new(),
+            holes: VecDeque::new(),
+            looked_at: 0,
             holes_unknown: true,
             unmapped: 0,
         }

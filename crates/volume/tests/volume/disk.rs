@@ -187,7 +187,7 @@ impl Port for Disk {
     }
     fn write(&mut self, op: Op, _: MediumIndex, at: u64, from: &[Segment]) {
         assert!(at as usize + length(from) <= self.content.len(), "inside the disk");
-        assert!(at % 512 == 0 && length(from) % 512 == 0, "whole sectors");
+        assert!(at.is_multiple_of(512) && length(from).is_multiple_of(512), "whole sectors");
         self.flying.push((op, Work::Write(at, from.to_vec())));
     }
     fn sync(&mut self, op: Op, _: MediumIndex) {
