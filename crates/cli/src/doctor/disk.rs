@@ -1,14 +1,10 @@
 //! What the findings about the disk service mean: pure functions, one for each check.
 
-use model::Bytes;
 use model::volume::{DiskStatus, Pool};
 use world::disk::{Abilities, RingError, Way};
 
 use super::Check;
 use crate::Failure;
-
-/// An engine registers so much memory with the kernel: its buffers.
-const LOCKED: u64 = 32 << 20;
 
 /// Whether the service answers. `known` says whether this directory had one before.
 pub fn service(answer: &Result<DiskStatus, Failure>, known: bool) -> Check {
@@ -111,26 +107,6 @@ pub fn ring(probed: &Result<Abilities, RingError>) -> Check {
             "io_uring",
             format!("volumes cannot be served: {error}"),
             "Allow it: sysctl kernel.io_uring_disabled=0; in a container, by its seccomp profile.",
-        ),
-    }
-}
-
-/// Whether buffers may be registered. `None`: no limit.
-pub fn locked(limit: Option<u64>, exempt: bool) -> Check {
-    match limit {
-        _ if exempt => Check::ok("memory lock", "not limited (CAP_IPC_LOCK)"),
-        None => Check::ok("memory lock", "not limited"),
-        Some(limit) if limit >= LOCKED * 2 => {
-            Check::ok("memory lock", format!("{} may be locked", Bytes(limit)))
-        }
-        Some(limit) => Check::warn(
-            "memory lock",
-            format!(
-                "{} may be locked; an engine registers {}, twice that during a replacement",
-                Bytes(limit),
-                Bytes(LOCKED)
-            ),
-            "Raise it: ulimit -l 131072, or LimitMEMLOCK=128M in the unit. Volumes work without, slower.",
         ),
     }
 }

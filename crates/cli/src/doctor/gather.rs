@@ -7,7 +7,6 @@ use model::Bytes;
 use model::api::ListMachines;
 use model::machine::Machine;
 use model::volume::{DiskOrder, DiskStatus, Pool};
-use rustix::process::{Resource, getrlimit};
 use world::{Clock as _, SystemClock, process};
 
 use super::{Check, certificate, checks, disk};
@@ -95,7 +94,6 @@ fn has_disks(directory: &Path) -> bool {
 
 /// Everything about the disk service of a directory, and what it needs of this host.
 pub fn of_disk_service(directory: &Path) -> Vec<Check> {
-    const IPC_LOCK: u64 = 1 << 14;
     let status = disk_orders::order::<DiskStatus>(directory, &DiskOrder::Status);
     let status = status.map_err(Failure::from);
     let mut found = vec![disk::service(&status, has_disks(directory))];
@@ -108,8 +106,6 @@ pub fn of_disk_service(directory: &Path) -> Vec<Check> {
         }
     }
     found.push(disk::ring(&world::disk::probe()));
-    let limit = getrlimit(Resource::Memlock).current;
-    found.push(disk::locked(limit, capabilities() & IPC_LOCK != 0));
     found.push(disk::converter(process::find("qemu-img").is_some()));
     found
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use model::Bytes;
 use model::image::ImageFormat;
-use model::volume::{Backing, DiskOrder, Limits, Volume, VolumeSpec};
+use model::volume::{Attachment, Backing, DiskOrder, Limits, Volume, VolumeSpec};
 
 use super::image::{self, Image};
 use super::limits::Wanted;
@@ -24,7 +24,7 @@ use crate::session::Session;
 /// What to make.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Sizes are binary: 20G are 20 GiB. A raw image is copied by this program, a qcow2 image by qemu-img.\n\nExamples:\n  bedplate volume create data --size 20G\n  bedplate volume create --size 20G --image debian.qcow2 --iops 5000 --bandwidth 200M --encrypt\n  bedplate volume create db --size 100G --pool fast --iops 2000 --burst-iops 10000 --burst-seconds 300\n  bedplate volume create scratch --raw /dev/nvme1n1\n  bedplate volume create measure --null --size 1T"
+    after_help = "Sizes are binary: 20G are 20 GiB. A raw image is copied by this program, a qcow2 image by qemu-img.\n\nExamples:\n  bedplate volume create data --size 20G\n  bedplate volume create data --size 20G --encrypt --iops 5000 --serve\n  bedplate volume create --size 20G --image debian.qcow2 --iops 5000 --bandwidth 200M --encrypt\n  bedplate volume create db --size 100G --pool fast --iops 2000 --burst-iops 10000 --burst-seconds 300\n  bedplate volume create scratch --raw /dev/nvme1n1\n  bedplate volume create measure --null --size 1T"
 )]
 pub struct Arguments {
     /// Its name [default: that of the image, without its endings]
@@ -46,6 +46,9 @@ pub struct Arguments {
     /// Pass a file or device through as it is, block for block
     #[arg(long, value_name = "PATH", conflicts_with = "null")]
     raw: Option<PathBuf>,
+    /// Serve it by NBD at once, and print its address
+    #[arg(long)]
+    serve: bool,
     /// No medium: reads are zeros, writes are forgotten; for measuring
     #[arg(long)]
     null: bool,
@@ -55,11 +58,27 @@ pub struct Arguments {
 pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure> {
     let image = arguments.image.as_deref().map(image::look).transpose()?;
     let spec = arguments.spec(image.as_ref())?;
-    let volume = match image {
+    let volume: Volume = match image {
         None => service::order(session, DiskOrder::VolumeCreate(spec)).await?,
         Some(image) => from_image(session, spec, &image).await?,
     };
-    session.show(&volume, told)
+    match arguments.serve {
+        true => serve(session, volume).await,
+        false => session.show(&volume, told),
+    }
+}
+
+/// Serves it; its address is all that standard output has.
+async fn serve(session: &Session, volume: Volume) -> Result<(), Failure> {
+    let name = volume.name.clone();
+    let asked = DiskOrder::Serve { volume: name.clone(), socket: None, read_only: false };
+    let attachment: Attachment = service::order(session, asked).await?;
+    if session.json {
+        let asked = DiskOrder::VolumeShow { volume: name };
+        return session.print_json(&service::order::<Volume>(session, asked).await?);
+    }
+    session.say(told(&volume).trim_end())?;
+    session.print(&format!("{}\n", words::uri(&attachment)))
 }
 
 fn told(volume: &Volume) -> String {

@@ -135,6 +135,10 @@ async fn an_empty_volume_is_asked_for_as_it_is_wanted() {
         assert_eq!(ran.exit.code(), 2, "{wrong}: {}", ran.err);
     }
     assert_eq!(service.verbs().len(), 1, "nothing more was asked");
+    let ran = run(&scratch.0, "volume create other --size 1M --serve").await.done();
+    let socket = scratch.0.join("test.nbd");
+    assert_eq!(ran.out, format!("nbd+unix:///other?socket={}\n", socket.display()));
+    assert_eq!(ran.err, "volume other made: 1.0 MiB\n");
 }
 
 #[tokio::test]
@@ -377,9 +381,6 @@ fn the_doctor_knows_what_findings_about_disks_mean() {
         (first(pool(60, Some("sync failed"), 0)), Level::Fail),
         (first(pool(60, None, 2)), Level::Fail),
         (disk::ring(&refused), Level::Warn),
-        (disk::locked(None, false), Level::Ok),
-        (disk::locked(Some(8 << 20), true), Level::Ok),
-        (disk::locked(Some(8 << 20), false), Level::Warn),
         (disk::converter(true), Level::Ok),
         (disk::converter(false), Level::Warn),
     ];
