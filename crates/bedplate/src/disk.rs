@@ -6,11 +6,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use ::disk::engine;
+use ::disk::reactor::{LaneSettings, Polling};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use client::disk_orders::order;
-use ::disk::engine;
-use ::disk::reactor::{LaneSettings, Polling};
 use model::Bytes;
 use model::volume::{Attachment, DiskOrder, DiskStatus, PoolMedium, PoolSpec};
 
@@ -111,7 +111,8 @@ pub fn run(arguments: Arguments, directory: &Path, json: bool) -> Result<()> {
         Verb::Engine(up) => Ok(engine::run(settings(&up, directory)?)?),
         Verb::Serve(serve) => {
             let socket = serve.nbd.map(absolute).transpose()?;
-            let asked = DiskOrder::Serve { volume: serve.volume, socket, read_only: serve.read_only };
+            let asked =
+                DiskOrder::Serve { volume: serve.volume, socket, read_only: serve.read_only };
             let attachment: Attachment = order(directory, &asked)?;
             let line = format!("nbd+unix:///{}?socket={}", attachment.volume, attachment.socket);
             show(serde_json::to_value(&attachment)?, &line, json)
@@ -120,7 +121,11 @@ pub fn run(arguments: Arguments, directory: &Path, json: bool) -> Result<()> {
             let program = replace.program.map(absolute).transpose()?;
             let status: DiskStatus = order(directory, &DiskOrder::Replace { program })?;
             let micros = status.cut_overs.last as f64 / 1000.0;
-            show(serde_json::to_value(&status)?, &format!("engine {} took over in {micros:.1} µs", status.generation), json)
+            show(
+                serde_json::to_value(&status)?,
+                &format!("engine {} took over in {micros:.1} µs", status.generation),
+                json,
+            )
         }
         Verb::Status => {
             let status: DiskStatus = order(directory, &DiskOrder::Status)?;
@@ -144,7 +149,10 @@ fn told(status: &DiskStatus) -> String {
     let micros = |nanos: u64| nanos as f64 / 1000.0;
     let mut lines = vec![
         format!("engine {generation} (version {version}, process {pid}), {came}"),
-        format!("{} pools, {} volumes, served {} times", status.pools, status.volumes, status.attachments),
+        format!(
+            "{} pools, {} volumes, served {} times",
+            status.pools, status.volumes, status.attachments
+        ),
     ];
     for lane in &status.lanes {
         let core = lane.core.map_or("any core".to_owned(), |core| format!("core {core}"));
@@ -168,7 +176,8 @@ fn keep(up: &Up, directory: &Path) -> Result<()> {
     // What is wrong with them is said now, and not by an engine that dies of it.
     settings(up, directory)?;
     if let Some(user) = &up.user {
-        std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("making {}", directory.display()))?;
         let (uid, gid) = ::disk::privilege::user(user)?;
         std::os::unix::fs::chown(directory, Some(uid.as_raw()), Some(gid.as_raw()))
             .with_context(|| format!("giving {} to {user}", directory.display()))?;
@@ -185,7 +194,8 @@ fn keep(up: &Up, directory: &Path) -> Result<()> {
 /// The command line of an engine.
 fn again(up: &Up, directory: &Path) -> Result<Vec<OsString>> {
     let directory = std::path::absolute(directory)?;
-    let mut words: Vec<OsString> = vec!["--dir".into(), directory.into(), "disk".into(), "engine".into()];
+    let mut words: Vec<OsString> =
+        vec!["--dir".into(), directory.into(), "disk".into(), "engine".into()];
     for pool in &up.pools {
         words.extend(["--pool".into(), pool.into()]);
     }
@@ -209,7 +219,11 @@ fn again(up: &Up, directory: &Path) -> Result<Vec<OsString>> {
 fn settings(up: &Up, directory: &Path) -> Result<engine::Settings> {
     let mut pools = up.pools.iter().map(|pool| file_pool(pool)).collect::<Result<Vec<_>>>()?;
     if let Some(size) = up.memory {
-        pools.push(PoolSpec { name: "memory".into(), medium: PoolMedium::Memory, size: Some(size) });
+        pools.push(PoolSpec {
+            name: "memory".into(),
+            medium: PoolMedium::Memory,
+            size: Some(size),
+        });
     }
     let polling = match up.poll {
         Poll::Always => Polling::Always,
@@ -231,7 +245,8 @@ fn file_pool(said: &str) -> Result<PoolSpec> {
         _ => (said, None),
     };
     let path = absolute(PathBuf::from(path))?;
-    let name = Path::new(&path).file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
+    let name =
+        Path::new(&path).file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
     if name.is_empty() {
         bail!("`{said}` names no file; say --pool FILE:SIZE, as in --pool disk.img:20G");
     }
@@ -247,14 +262,16 @@ fn absolute(path: PathBuf) -> Result<String> {
 
 /// Bytes: a number, with K, M, G or T for binary units.
 fn size(said: &str) -> Result<Bytes, String> {
-    let (digits, shift) = match said.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
-        text if text.ends_with('K') => (text.len() - 1, 10),
-        text if text.ends_with('M') => (text.len() - 1, 20),
-        text if text.ends_with('G') => (text.len() - 1, 30),
-        text if text.ends_with('T') => (text.len() - 1, 40),
-        text => (text.len(), 0),
-    };
-    let number: u64 = said[..digits].parse().map_err(|_| format!("`{said}` is no size; say 512M or 20G"))?;
+    let (digits, shift) =
+        match said.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
+            text if text.ends_with('K') => (text.len() - 1, 10),
+            text if text.ends_with('M') => (text.len() - 1, 20),
+            text if text.ends_with('G') => (text.len() - 1, 30),
+            text if text.ends_with('T') => (text.len() - 1, 40),
+            text => (text.len(), 0),
+        };
+    let number: u64 =
+        said[..digits].parse().map_err(|_| format!("`{said}` is no size; say 512M or 20G"))?;
     number.checked_mul(1 << shift).map(Bytes).ok_or_else(|| format!("`{said}` is too large"))
 }
 
