@@ -52,6 +52,13 @@ pub struct Known {
     recent: bool,
 }
 
+impl Known {
+    /// Whether a checkpoint that is not committed has its image.
+    pub fn imaged(&self) -> bool {
+        self.imaged
+    }
+}
+
 /// The frames of one pool.
 #[derive(Debug)]
 pub struct Frames {
@@ -200,14 +207,15 @@ impl Frames {
     }
     /// The checkpoint with a page's image is committed.
     pub fn committed(&mut self, place: Place, second: bool) {
-        if let Some(frame) = self.find(place) {
+        // A page that came to the place in the meantime has no image yet.
+        if let Some(frame) = self.find(place).filter(|frame| self.known(*frame).imaged) {
             let known = self.known_mut(frame);
             (known.imaged, known.second) = (false, Some(second));
         }
     }
     /// The checkpoint with a page's image was given up.
     pub fn uncommitted(&mut self, place: Place) {
-        if let Some(frame) = self.find(place) {
+        if let Some(frame) = self.find(place).filter(|frame| self.known(*frame).imaged) {
             self.known_mut(frame).imaged = false;
             let by = self.known(frame).changed;
             self.changed(frame, by);

@@ -1,10 +1,14 @@
 //! What goes to the medium at a checkpoint.
 //!
-//! Pages go as they are when their turn comes, with whatever changed since the
-//! checkpoint began: the log says everything again from its position, and saying a thing
-//! twice does no harm. Two rules make that right: an image is written only when the log
-//! is durable up to the last record in it, and it goes to the side of the page that does
-//! not hold the committed version. The directory goes exactly as it was at the position.
+//! Leaf pages and the table go as they are when their turn comes, with whatever changed
+//! since the checkpoint began: the log says everything again from its position, and saying
+//! a thing twice does no harm. Two rules make that right: an image is written only when
+//! the log is durable up to the last record in it, and it goes to the side of the page
+//! that does not hold the committed version.
+//!
+//! The directory and the index pages go exactly as they were at the position. By them a
+//! replay finds the leaf page that a record speaks of: an index page from later would lead
+//! it to a page that was made later, and perhaps never written.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,6 +16,7 @@ use super::State;
 use super::resolve::page_kind;
 use crate::format::page::{PageHeader, PageKind};
 use crate::format::superblock::LogPosition;
+use crate::frames::Use;
 use crate::log::Log;
 use crate::units::{BLOCK, Place, Sequence};
 
@@ -57,6 +62,8 @@ pub struct Running {
     sides: HashMap<Page, bool>,
     /// Pages that are still to be written.
     left: HashSet<Page>,
+    /// Index pages as they were when it began.
+    indexes: HashMap<Place, Box<[u8; BLOCK]>>,
 }
 
 impl State {
@@ -75,8 +82,23 @@ impl State {
         let maps = self.frames.dirty_places().into_iter().map(Page::Map);
         let pages: Vec<_> = maps.chain(self.table.dirty().map(Page::Table)).collect();
         let left = pages.iter().copied().collect();
-        self.running = Some(Running { generation, sides: HashMap::new(), left });
+        let indexes = self.copy_indexes(&pages);
+        self.running = Some(Running { generation, sides: HashMap::new(), left, indexes });
         Checkpoint { generation, start, directory, pages }
+    }
+
+    /// Copies the index pages among some. From now on they are clean until they change.
+    fn copy_indexes(&mut self, pages: &[Page]) -> HashMap<Place, Box<[u8; BLOCK]>> {
+        let mut copies = HashMap::new();
+        for page in pages {
+            let Page::Map(place) = *page else { continue };
+            let Some(frame) = self.frames.find(place) else { continue };
+            if self.frames.known(frame).what == Use::Index {
+                copies.insert(place, Box::new(*self.frames.page(frame)));
+                self.frames.imaged(frame);
+            }
+        }
+        copies
     }
 
     /// Copies a page as it goes to the medium now, and says where it goes. Nothing, when
@@ -87,10 +109,18 @@ impl State {
         let generation = running.generation;
         let (place, committed, after, header) = match page {
             Page::Map(place) => {
+                let copy = running.indexes.remove(&place);
                 let frame = self.frames.find(place)?;
                 let known = self.frames.known(frame).clone();
-                *into = *self.frames.page(frame);
-                self.frames.imaged(frame);
+                match copy {
+                    // The page was freed, and the place is another's by now.
+                    Some(_) if !known.imaged() => return None,
+                    Some(copy) => *into = *copy,
+                    None => {
+                        *into = *self.frames.page(frame);
+                        self.frames.imaged(frame);
+                    }
+                }
                 let header = PageHeader {
                     kind: page_kind(known.what),
                     generation,
@@ -142,7 +172,8 @@ impl State {
     /// The checkpoint is given up: its pages are to be written again.
     pub fn abort_checkpoint(&mut self) {
         let Some(running) = self.running.take() else { return };
-        for page in running.sides.into_keys() {
+        let unwritten = running.indexes.into_keys().map(Page::Map);
+        for page in running.sides.into_keys().chain(unwritten) {
             match page {
                 Page::Map(place) => self.frames.uncommitted(place),
                 Page::Table(number) => self.table.page(number).dirty = true,
