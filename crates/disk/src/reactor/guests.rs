@@ -114,11 +114,14 @@ impl Reactor {
             let _ = done.send(None);
             return;
         };
-        self.active.retain(|front| *front != Front::Guest(slot));
         if let Some(guest) = &mut self.guests[usize::from(slot)] {
             guest.stopping = Some(done);
         }
         self.end_guest(slot);
+        // What a crash left in flight is done before the queue is let go.
+        if self.guests[usize::from(slot)].is_some() {
+            self.wake(Front::Guest(slot));
+        }
     }
 
     /// The memory of a session has changed.
@@ -151,7 +154,7 @@ impl Reactor {
         let alone = self.active.len() == 1;
         let Self { guests, lane, ring, media, said, scratch, .. } = self;
         let Some(guest) = &mut guests[usize::from(slot)] else { return (false, false) };
-        if guest.stopping.is_some() {
+        if guest.stopping.is_some() && !guest.queue.has_left_over() {
             return (false, false);
         }
         if guest.until > now {
@@ -218,7 +221,8 @@ impl Reactor {
     /// Lets go of a queue that somebody waits for, when nothing of it is in flight.
     fn end_guest(&mut self, slot: u16) {
         let at = usize::from(slot);
-        if self.guests[at].as_ref().is_none_or(|guest| guest.queue.in_flight() > 0) {
+        let busy = |guest: &Guest| guest.queue.in_flight() > 0 || guest.queue.has_left_over();
+        if self.guests[at].as_ref().is_none_or(busy) {
             return;
         }
         let Some(guest) = self.guests[at].take() else { return };

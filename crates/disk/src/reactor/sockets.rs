@@ -8,7 +8,7 @@ use super::idle::Idle;
 use super::leaving::SavedSocket;
 use super::turn::Armed;
 use super::{Front, Reactor, mark};
-use crate::nbd::{Ask, Connection, Received, Sent, Ticket, Transport};
+use crate::nbd::{Ask, Connection, Pace, Received, Sent, Ticket, Transport};
 
 /// How long a client that does not read is left alone before it is tried again,
 /// nanoseconds.
@@ -29,6 +29,10 @@ pub(super) struct Socket {
     idle: Idle,
     /// Its limits, or a client that does not read, keep it until then.
     until: u64,
+    /// When to look at it again.
+    pace: Pace,
+    /// Looks are held back until then, so that requests gather.
+    held: u64,
     /// The ring tells when the socket is readable.
     polled: bool,
     /// The socket had something when it was last asked, or was not asked yet.
@@ -89,6 +93,8 @@ impl Reactor {
             turn: self.next_command as u16,
             idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
             until: 0,
+            pace: Pace::default(),
+            held: 0,
             polled: false,
             readable: true,
             again: false,
@@ -149,7 +155,7 @@ impl Reactor {
         if socket.dead {
             return (false, false);
         }
-        if socket.until > now {
+        if socket.until.max(socket.held) > now {
             return (false, true);
         }
         (socket.until, socket.again, socket.blocked) = (0, false, false);
@@ -169,7 +175,14 @@ impl Reactor {
             Some(0) if !worked && socket.connection.has_output() => {
                 self.touch(Front::Socket(slot));
             }
-            Some(count) => worked |= count > 0,
+            Some(count) => {
+                worked |= count > 0;
+                // With a full quantum there is more already.
+                if count > 0 && count < quantum {
+                    let hold = socket.pace.after(count as usize).0;
+                    socket.held = if hold > 0 { now + hold } else { 0 };
+                }
+            }
         }
         if let Some(socket) = &mut self.sockets[usize::from(slot)]
             && worked
@@ -265,13 +278,13 @@ impl Reactor {
     }
 
     /// The lane wants to sleep.
-    pub(super) fn arm_socket(&mut self, slot: u16) -> Armed {
+    pub(super) fn arm_socket(&mut self, slot: u16, now: u64) -> Armed {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Armed::Knocks };
         if socket.dead {
             return Armed::Knocks;
         }
-        if socket.until != 0 {
-            return Armed::Waits(socket.until);
+        if socket.until.max(socket.held) > now {
+            return Armed::Waits(socket.until.max(socket.held));
         }
         if socket.blocked {
             return Armed::Waits(u64::MAX);

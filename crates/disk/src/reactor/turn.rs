@@ -189,7 +189,7 @@ impl Reactor {
 
     /// Sleeps until somebody knocks, something completes, or a time has come.
     fn rest(&mut self, now: u64) {
-        let Some(until) = self.arm_all() else { return };
+        let Some(until) = self.arm_all(now) else { return };
         if !self.bell.sleep() {
             return;
         }
@@ -205,13 +205,13 @@ impl Reactor {
 
     /// Asks all front ends to knock. `None`: one of them has something already. Else the
     /// earliest time at which a limit lets one go on.
-    fn arm_all(&mut self) -> Option<u64> {
+    fn arm_all(&mut self, now: u64) -> Option<u64> {
         let mut until = u64::MAX;
         let mut waiting = Vec::new();
         for front in std::mem::take(&mut self.active) {
             let armed = match front {
                 Front::Guest(slot) => self.arm_guest(slot),
-                Front::Socket(slot) => self.arm_socket(slot),
+                Front::Socket(slot) => self.arm_socket(slot, now),
             };
             match armed {
                 Armed::Knocks => {}
