@@ -76,7 +76,7 @@ impl Engine {
         let Wanted { volume, protocol, socket, queues, read_only } = wanted;
         if table.book.served(&volume, protocol).is_some() {
             let next = format!(
-                "stop that first: bedplate disk {} {volume}",
+                "stop that first: bedplate volume {} {volume}",
                 if protocol == DiskProtocol::Nbd { "unserve" } else { "detach" }
             );
             return Err(problem("served_already", format!("`{volume}` is served already"), next));

@@ -328,7 +328,7 @@ impl Engine {
         let mut table = self.table();
         if table.open.contains_key(name) {
             let next = format!(
-                "stop that first: bedplate disk detach {name}, bedplate disk unserve {name}"
+                "stop that first: bedplate volume detach {name}, bedplate volume unserve {name}"
             );
             return Err(problem("volume_open", format!("`{name}` is being served"), next));
         }
