@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -138,9 +139,16 @@ pub fn nbdkit(bench: &Bench) -> Result<Peer> {
 pub fn rustvmm(bench: &Bench, batched: bool) -> Result<Peer> {
     let built = top().join("target/peers");
     let manifest = top().join("xtask/peers/rustvmm_target/Cargo.toml");
-    let mut build = command("cargo", &["build", "--release", "--locked", "--quiet"]);
-    build.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&built);
-    run(build)?;
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    let build = || {
+        let mut build = command("cargo", &["build", "--release", "--locked", "--quiet"]);
+        build.arg("--manifest-path").arg(manifest).arg("--target-dir").arg(&built);
+        run(build)
+    };
+    if BUILT.get().is_none() {
+        build()?;
+        let _ = BUILT.set(true);
+    }
     let socket = bench.path("rustvmm.sock");
     let program = built.join("release/rustvmm-target").display().to_string();
     let mut arguments = vec![socket.display().to_string()];
