@@ -277,13 +277,14 @@ impl Directory {
     pub fn entry(&self, number: VolumeNumber) -> Result<&Entry, ChangeError> {
         self.entries.get(&number).ok_or(ChangeError::Unknown(number))
     }
-    /// A volume by its name.
+    /// A volume by its name. One that goes away has lost its name already.
     pub fn volume(&self, name: &str) -> Option<&Entry> {
-        self.entries.values().find(|entry| entry.name == name && entry.is_volume())
+        let named = |entry: &&Entry| entry.name == name && entry.leaving.is_none();
+        self.entries.values().filter(named).find(|entry| entry.is_volume())
     }
-    /// A snapshot of a volume by its name.
+    /// A snapshot of a volume by its name. One that goes away has lost its name already.
     pub fn snapshot(&self, of: VolumeNumber, name: &str) -> Option<&Entry> {
-        self.snapshots(of).find(|entry| entry.name == name)
+        self.snapshots(of).find(|entry| entry.name == name && entry.leaving.is_none())
     }
     /// The snapshots of a volume, the oldest first.
     pub fn snapshots(&self, volume: VolumeNumber) -> impl Iterator<Item = &Entry> {

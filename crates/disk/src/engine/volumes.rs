@@ -77,7 +77,8 @@ impl Engine {
                 };
                 let encrypted =
                     directory.origins.get(&owner).is_some_and(|origin| origin.key.is_some());
-                let entry = Entry { indexes: Vec::new(), ..entry.clone() };
+                let mapped = lane.lane.mapped(index, entry.number);
+                let entry = Entry { indexes: Vec::new(), mapped, ..entry.clone() };
                 Inside { pool: pool.clone(), index, entry, of, encrypted, clone_of }
             };
             directory.entries.values().filter(|entry| entry.leaving.is_none()).map(each).collect()

@@ -194,6 +194,11 @@ impl Lane {
     pub fn frozen(&self, pool: PoolIndex) -> Option<Frozen> {
         self.pools.get(usize::from(pool.0))?.frozen
     }
+    /// Blocks of a volume or snapshot that hold something, as of now: the directory knows
+    /// it as of the last checkpoint.
+    pub fn mapped(&self, pool: PoolIndex, number: VolumeNumber) -> u32 {
+        self.pools.get(usize::from(pool.0)).map_or(0, |pool| pool.state.mapped(number))
+    }
     /// The volumes and snapshots of a pool.
     pub fn directory(&self, pool: PoolIndex) -> Option<&crate::directory::Directory> {
         Some(self.pools.get(usize::from(pool.0))?.state.directory())

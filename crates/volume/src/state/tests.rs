@@ -227,15 +227,17 @@ impl Pool {
     }
 
     fn create(&mut self, blocks: u32) {
+        self.create_named(format!("volume-{}", self.stamp + 1), blocks);
+    }
+    fn create_named(&mut self, name: String, blocks: u32) -> Option<VolumeNumber> {
         self.stamp += 1;
-        let name = format!("volume-{}", self.stamp);
         let (id, limits) =
             (uuid::Uuid::from_u128(u128::from(self.stamp)), model::volume::Limits::default());
         let change =
             Change::Create { id, name, blocks, limits, key: None, now: 0, labels: BTreeMap::new() };
-        if let Some(number) = self.change(&change) {
-            self.model.insert(number, BTreeMap::new());
-        }
+        let number = self.change(&change)?;
+        self.model.insert(number, BTreeMap::new());
+        Some(number)
     }
     fn branch(&mut self, clone: bool) {
         let Some(of) = self.any(!clone) else { return };
@@ -344,6 +346,21 @@ fn run(seed: u64, steps: u32) {
     pool.check();
     pool.reload();
     pool.check();
+    pool.empty();
+}
+
+#[test]
+fn a_name_is_free_as_soon_as_what_had_it_is_deleted() {
+    let mut pool = Pool::new(1);
+    let first = pool.create_named("a".into(), 4096).expect("made");
+    assert_eq!(pool.create_named("a".into(), 4096), None, "the name is taken");
+    assert!(pool.change(&Change::Remove { number: first }).is_some());
+    pool.model.remove(&first);
+    let second = pool.create_named("a".into(), 4096).expect("made while the first one goes");
+    let found = |pool: &Pool| pool.state.directory().volume("a").map(|entry| entry.number);
+    assert_eq!(found(&pool), Some(second));
+    pool.reload();
+    assert_eq!(found(&pool), Some(second), "and after a reload");
     pool.empty();
 }
 
