@@ -37,6 +37,9 @@ Settings come from flags, else from the environment (`BEDPLATE_URL`, `BEDPLATE_T
 machine. A token on the command line can be read by others in the process list: prefer
 `BEDPLATE_TOKEN` or `--token-file`.
 
+Verbs of volumes and pools ask the disk service of this host, at the socket in its directory
+(`--dir`, `BEDPLATE_DIR`). They need no control plane and no token.
+
 With `--output json` every verb prints the JSON of the API: for lists the whole list over all
 pages, for watches one event a line. A verb that waits for an operation prints it with its
 steps at the end. Progress, questions and errors go to standard error.
