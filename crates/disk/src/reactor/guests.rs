@@ -257,6 +257,12 @@ impl Reactor {
         self.wake(Front::Guest(slot));
     }
 
+    /// Until when its limits keep it from going on; 0 when they do not.
+    pub(super) fn guest_waits(&self, slot: u16) -> u64 {
+        let guest = self.guests[usize::from(slot)].as_ref();
+        guest.filter(|guest| !guest.queue.has_answers()).map_or(0, |guest| guest.until)
+    }
+
     /// The lane wants to sleep, or at least not to look at this one.
     pub(super) fn arm_guest(&mut self, slot: u16) -> Armed {
         let Some(guest) = &mut self.guests[usize::from(slot)] else { return Armed::Knocks };

@@ -42,6 +42,10 @@ impl Idle {
         self.gap = self.gap - self.gap / 8 + gap;
         self.last = now;
     }
+    /// Whether it never sleeps.
+    pub fn always(&self) -> bool {
+        self.polling == Polling::Always
+    }
     /// When there was work last.
     pub fn last(&self) -> u64 {
         self.last

@@ -277,6 +277,11 @@ impl Reactor {
         self.wake(Front::Socket(slot));
     }
 
+    /// Until when it is not looked at; 0 when it is.
+    pub(super) fn socket_waits(&self, slot: u16) -> u64 {
+        self.sockets[usize::from(slot)].as_ref().map_or(0, |socket| socket.until.max(socket.held))
+    }
+
     /// The lane wants to sleep.
     pub(super) fn arm_socket(&mut self, slot: u16, now: u64) -> Armed {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Armed::Knocks };

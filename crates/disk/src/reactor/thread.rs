@@ -134,6 +134,8 @@ impl Reactor {
         if let Some(core) = settings.core {
             pin(core)?;
         }
+        // A sleep of some microseconds is to last no longer. Refused, it is less exact.
+        let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1_000));
         let mut ring = Ring::new(RingSettings::default()).map_err(of_ring)?;
         ring.poll(mark::POLL, bell.descriptor());
         Ok(Self {

@@ -14,6 +14,9 @@ use super::{Front, Reactor, mark};
 const QUANTUM: u32 = 16;
 /// And when it is the only one.
 const ALONE: u32 = 64;
+/// Shorter waits are not slept through, nanoseconds: falling asleep and waking cost as
+/// much.
+const NAP: u64 = 15_000;
 /// Longest sleep, so that a clock of a lane that says nothing is still looked at.
 const LONGEST: Duration = Duration::from_secs(1);
 
@@ -29,7 +32,7 @@ impl Reactor {
             }
             if self.turn(now) {
                 self.idle.worked(now);
-            } else if self.active.is_empty() || self.idle.is_over(now) {
+            } else if self.active.is_empty() || self.idle.is_over(now) || self.all_wait(now) {
                 self.rest(now);
             } else {
                 std::hint::spin_loop();
@@ -114,6 +117,16 @@ impl Reactor {
             _ if !more => self.ring.poll(mark::POLL, self.bell.descriptor()),
             _ => {}
         }
+    }
+
+    /// Whether all that are awake wait for a time that is worth a sleep: looking at them
+    /// until then would be in vain.
+    fn all_wait(&self, now: u64) -> bool {
+        let until = |front: &Front| match *front {
+            Front::Guest(slot) => self.guest_waits(slot),
+            Front::Socket(slot) => self.socket_waits(slot),
+        };
+        !self.idle.always() && self.active.iter().all(|front| until(front) > now + NAP)
     }
 
     /// Looks at each front end that is awake.
