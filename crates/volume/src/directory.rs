@@ -57,7 +57,8 @@ pub struct Entry {
     /// What it may use.
     #[serde(default)]
     pub limits: Limits,
-    /// It goes away, as far as this leaf page.
+    /// It goes away: 0 when that was asked, `n + 1` when leaf page `n` is the next to be
+    /// looked at. Only one snapshot of a pool has begun at a time: its pages are not whole.
     #[serde(default)]
     pub leaving: Option<u32>,
     /// Whatever people attach to it.

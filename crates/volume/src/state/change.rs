@@ -111,6 +111,7 @@ impl State {
         change: &Change,
         by: Sequence,
     ) -> (VolumeNumber, Option<Origin>) {
+        self.directory_is_news = true;
         match change.clone() {
             Change::Create { id, name, blocks, limits, key, now, labels } => {
                 let (number, origin) = self.numbers(key);

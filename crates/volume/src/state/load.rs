@@ -161,6 +161,11 @@ impl State {
             }
         }
         self.release_empty();
+        // What has begun to go away goes first: others must not look at its pages.
+        let begun = |number: VolumeNumber| {
+            self.directory.entries.get(&number).is_some_and(|entry| entry.leaving > Some(0))
+        };
+        self.leaving.sort_by_key(|(number, _)| !begun(*number));
         let numbers: Vec<_> = self.directory.entries.keys().copied().collect();
         for number in numbers {
             let shared = self.directory.shared_up_to(number);

@@ -236,6 +236,7 @@ impl State {
         by: Sequence,
     ) -> Frame {
         let frame = self.new_page(place, Use::Index, index, copy_of, by);
+        self.directory_is_news = true;
         let entry = self.directory.entries.get_mut(&volume).expect("a volume of the pool");
         let at = index as usize;
         if entry.indexes.len() <= at {

@@ -34,7 +34,7 @@ pub use load::LoadError;
 pub use places::Run;
 pub use reap::Reap;
 pub use resolve::{InstallError, Need};
-pub use saved::SavedState;
+pub use saved::{SavedState, StateChanges};
 
 use crate::directory::{ChangeError, Directory};
 use crate::format::layout::Layout;
@@ -80,6 +80,10 @@ pub struct State {
     leaving: Vec<(VolumeNumber, Sequence)>,
     /// Where the sweep of the table is, for a volume that goes away.
     sweep: u32,
+    /// The directory differs from what a successor was told.
+    directory_is_news: bool,
+    /// Places freed so far that a successor was told of, as [`State::freed_so_far`] counts.
+    told_freed: u64,
 }
 
 /// A place that was freed.
@@ -154,6 +158,8 @@ impl State {
             replaying: None,
             leaving: Vec::new(),
             sweep: 0,
+            directory_is_news: false,
+            told_freed: 0,
         };
         let numbers: Vec<_> = state.directory.entries.keys().copied().collect();
         for number in numbers {

@@ -123,7 +123,12 @@ impl State {
     /// are compared.
     fn compare(&mut self, number: VolumeNumber, log: &mut Log) -> Result<bool, Need> {
         let entry = self.directory.entries.get(&number).expect("it goes away");
-        let (start, leaves) = (entry.leaving.unwrap_or(0), leaves_of(entry.blocks));
+        let leaves = leaves_of(entry.blocks);
+        let Some(start) = entry.leaving.unwrap_or(0).checked_sub(1) else {
+            // Before anything of it is freed the log says that it has begun.
+            self.note(&Change::Leaving { number, leaf: 0 }, log);
+            return Ok(false);
+        };
         let (before, after) = self.directory.neighbours(number).expect("it is a snapshot");
         let end = start.saturating_add(LEAVES_A_STEP).min(leaves);
         for leaf in start..end {
@@ -234,7 +239,7 @@ impl State {
     /// What it does that leaf pages of a leaving snapshot are done.
     pub(super) fn leave_up_to(&mut self, number: VolumeNumber, leaf: u32) -> VolumeNumber {
         if let Some(entry) = self.directory.entries.get_mut(&number) {
-            entry.leaving = Some(leaf);
+            entry.leaving = Some(leaf + 1);
         }
         if let Some((before, after)) = self.directory.neighbours(number) {
             let is_volume =

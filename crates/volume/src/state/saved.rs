@@ -1,15 +1,16 @@
 //! The metadata of a pool as a successor of the process takes it over. Frames and
 //! extent table stay where they are, in regions that both processes can see; this is the
-//! rest. A version number stands around it, in [`crate::saved`].
+//! rest: once whole, while the predecessor serves, and then what changed. A version
+//! number stands around it, in [`crate::saved`].
 
 use serde::{Deserialize, Serialize};
 
 use super::{Pending, State};
 use crate::directory::Directory;
 use crate::format::layout::Layout;
-use crate::frames::{Frames, SavedFrames};
+use crate::frames::{FrameChanges, Frames, SavedFrames};
 use crate::memory::Region;
-use crate::table::{SavedTable, Table};
+use crate::table::{SavedTable, Table, TableChanges};
 use crate::units::{EXTENT_BLOCKS, ExtentIndex, Place, Sequence, VolumeNumber};
 
 /// The small part of a pool's metadata.
@@ -36,23 +37,17 @@ struct SavedTree {
 }
 
 impl State {
-    /// What a successor needs. A checkpoint that is being written is given up; no image
-    /// of it may be in flight when the successor begins its own.
+    /// What a successor needs to prepare itself. From now on [`State::changes`] gives
+    /// what changed since.
     pub fn saved(&mut self) -> SavedState {
-        self.abort_checkpoint();
-        let tree = |tree: &super::tree::Tree| SavedTree {
-            number: tree.number,
-            data: tree.data,
-            pages: tree.pages,
-            unmapped: tree.unmapped,
-            passed: tree.passed,
-        };
+        self.directory_is_news = false;
+        self.told_freed = self.freed_so_far();
         SavedState {
             directory: self.settled_directory().clone(),
             table: self.table.saved(),
             frames: self.frames.saved(),
-            trees: self.trees.iter().flatten().map(|each| tree(each)).collect(),
-            pending: self.pending.iter().map(|each| (each.by, each.ticket, each.place)).collect(),
+            trees: self.saved_trees().map(|(tree, _)| tree).collect(),
+            pending: self.pending.iter().map(saved_pending).collect(),
             ticket: self.ticket,
             generation: self.generation,
             leaving: self.leaving.clone(),
@@ -65,7 +60,6 @@ impl State {
         let table = Table::restored(extents, blocks, layout.data, saved.table);
         let frames = Frames::restored(frames, saved.frames);
         let mut state = Self::with(layout, saved.directory, table, frames, saved.generation);
-        let pending = |(by, ticket, place)| Pending { by, ticket, place };
         state.pending = saved.pending.into_iter().map(pending).collect();
         (state.ticket, state.leaving) = (saved.ticket, saved.leaving);
         for from in saved.trees {
@@ -76,4 +70,103 @@ impl State {
         }
         state
     }
+
+    /// What changed since a successor was last told.
+    pub fn changes(&mut self) -> StateChanges {
+        let fresh = usize::try_from(self.freed_so_far() - self.told_freed).unwrap_or(usize::MAX);
+        let kept = self.pending.len().saturating_sub(fresh);
+        self.told_freed = self.freed_so_far();
+        let directory = std::mem::take(&mut self.directory_is_news).then(|| {
+            serde_json::to_string(self.settled_directory()).expect("a directory is plain data")
+        });
+        StateChanges {
+            directory,
+            table: self.table.changes(),
+            frames: self.frames.changes(),
+            trees: self.saved_trees().collect(),
+            kept: kept as u64,
+            pending: self.pending.range(kept..).map(saved_pending).collect(),
+            ticket: self.ticket,
+            generation: self.generation,
+            leaving: self.leaving.clone(),
+        }
+    }
+
+    /// Follows a predecessor, which still serves or has just stopped. `None`: it says
+    /// what cannot be.
+    pub fn follow(&mut self, changes: StateChanges) -> Option<()> {
+        if let Some(directory) = changes.directory {
+            self.directory = serde_json::from_str(&directory).ok()?;
+            self.trees.clear();
+            let numbers: Vec<_> = self.directory.entries.keys().copied().collect();
+            numbers.into_iter().for_each(|number| self.plant(number));
+        }
+        self.table.follow(changes.table)?;
+        self.frames.follow(changes.frames)?;
+        let gone = self.pending.len().checked_sub(usize::try_from(changes.kept).ok()?)?;
+        self.pending.drain(..gone);
+        self.pending.extend(changes.pending.into_iter().map(pending));
+        (self.ticket, self.generation) = (changes.ticket, changes.generation);
+        self.leaving = changes.leaving;
+        for (from, mapped) in changes.trees {
+            let tree = self.tree_mut(from.number)?;
+            (tree.data, tree.pages) = (from.data, from.pages);
+            (tree.unmapped, tree.passed, tree.mapped) = (from.unmapped, from.passed, mapped);
+        }
+        Some(())
+    }
+
+    /// Places that were freed so far, usable by now or not.
+    fn freed_so_far(&self) -> u64 {
+        self.reclaimed + self.pending.len() as u64
+    }
+
+    /// Each tree, and how many blocks of it hold something.
+    fn saved_trees(&self) -> impl Iterator<Item = (SavedTree, u32)> {
+        let each = |tree: &super::tree::Tree| {
+            let saved = SavedTree {
+                number: tree.number,
+                data: tree.data,
+                pages: tree.pages,
+                unmapped: tree.unmapped,
+                passed: tree.passed,
+            };
+            (saved, tree.mapped)
+        };
+        self.trees.iter().flatten().map(move |tree| each(tree))
+    }
+}
+
+/// What changed of a pool's metadata since a successor was last told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StateChanges {
+    /// The whole directory as JSON, when it changed: that is seldom.
+    #[serde(default)]
+    directory: Option<String>,
+    table: TableChanges,
+    frames: FrameChanges,
+    /// All of them, each with its count of blocks.
+    trees: Vec<(SavedTree, u32)>,
+    /// So many of the freed places that the successor knows of are still not usable.
+    kept: u64,
+    /// Those that were freed since.
+    pending: Vec<(Sequence, u64, Place)>,
+    ticket: u64,
+    generation: u64,
+    leaving: Vec<(VolumeNumber, Sequence)>,
+}
+
+impl StateChanges {
+    /// How many things are in it.
+    pub fn weight(&self) -> usize {
+        self.table.pages.len() + self.frames.known.len() + self.pending.len()
+    }
+}
+
+fn saved_pending(pending: &Pending) -> (Sequence, u64, Place) {
+    (pending.by, pending.ticket, pending.place)
+}
+
+fn pending((by, ticket, place): (Sequence, u64, Place)) -> Pending {
+    Pending { by, ticket, place }
 }

@@ -138,7 +138,11 @@ impl Pool {
         let saved: SavedState = serde_json::from_slice(&saved).expect("the same");
         let layout = *self.state.layout();
         let (frames, extents) = self.state.regions();
-        self.state = State::restored(layout, saved, frames, extents);
+        self.state.abort_checkpoint();
+        let changes = serde_json::to_vec(&self.state.changes()).expect("plain data");
+        let mut heir = State::restored(layout, saved, frames, extents);
+        heir.follow(serde_json::from_slice(&changes).expect("the same")).expect("it fits");
+        self.state = heir;
     }
 
     fn again<T>(
@@ -369,6 +373,8 @@ fn what_is_read_is_what_was_written() {
     for seed in 0..12 {
         run(seed, 150);
     }
+    // Two snapshots go away, and the process ends while one is half gone.
+    run(8_009_587_606_971_309_739, 60);
 }
 
 proptest! {
