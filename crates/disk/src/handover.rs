@@ -3,20 +3,29 @@
 //! The old engine and the new one talk over a channel that the keeper made:
 //!
 //! 1. old: it takes no orders, connections and messages of VMMs any more; requests are
-//!    served on. It sends `paused`, with the files and devices of its lane and the ring
-//!    that completions are going to be forwarded in.
-//! 2. new: fetches the deposits from the keeper, maps everything, and says `ready`.
-//! 3. old: at the end of a turn, with everything published, it saves the lane's small
-//!    state and sends it as `lane`. From here on it only forwards completions.
-//! 4. new: restores the lane, writes its generation into the status page, polls. That
-//!    write is the commit. Then it says `taken`, and becomes the keeper's current engine.
-//! 5. old: ends when nothing that it had submitted is in flight.
+//!    served on. It sends `paused`, with the files and devices of its lane, the ring
+//!    that completions are going to be forwarded in, and the parcel: memory for 5.
+//! 2. new: fetches the deposits from the keeper, maps everything, and says `ready`, and
+//!    which shape of changes it reads.
+//! 3. old: sends all of the lane's state as `heir`, as it is at that moment. New: makes
+//!    an heir of it, says `follows`.
+//! 4. old: sends what of it has changed since as `round`; new: `follows`. That is
+//!    repeated until it is little.
+//! 5. old: at the end of a turn, with everything published, it puts what is still
+//!    different and what is in flight into the parcel, and says `lane`. From here on it
+//!    only forwards completions. Only from here to 6 nobody serves.
+//! 6. new: has looked at the parcel all the time. Takes the lane, writes its generation
+//!    into the status page, polls. That write is the commit. Then it says `taken`, and
+//!    becomes the keeper's current engine.
+//! 7. old: sends what it has `counted`, and ends when nothing that it had submitted is
+//!    in flight.
 //!
 //! Nothing is issued twice and nothing is replayed. Whatever fails before the commit, in
 //! either process, the old engine goes on; it knows by the page whether there was one.
 //! If a process dies after it, both end, and the next engine recovers as after a crash.
 
 mod giving;
+mod parcel;
 mod shape;
 mod taking;
 
@@ -41,6 +50,10 @@ use crate::orders::socket;
 mod word {
     pub const PAUSED: &str = "paused";
     pub const READY: &str = "ready";
+    pub const HEIR: &str = "heir";
+    pub const ROUND: &str = "round";
+    pub const FOLLOWS: &str = "follows";
+    pub const COUNTED: &str = "counted";
     pub const LANE: &str = "lane";
     pub const TAKEN: &str = "taken";
     pub const REFUSED: &str = "refused";
@@ -48,6 +61,19 @@ mod word {
 
 /// A replacement that somebody asked for waits for at most so long.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// Pieces of 32 KiB that the allocator is to keep.
+const WARM: usize = 24;
+
+/// Has the allocator keep memory for this thread that is mapped already, as long as what
+/// comes back lives. At the cut-over a fault of a page costs more than all that is done
+/// with it.
+fn warm() -> Box<[u8; 64]> {
+    let pieces: Vec<Vec<u8>> = (0..WARM).map(|_| vec![1; 32 << 10]).collect();
+    // It lies behind them, so that they are not given back to the system.
+    let last = Box::new([0; 64]);
+    drop(std::hint::black_box(pieces));
+    last
+}
 
 /// Who waits for the end of a replacement.
 #[derive(Debug, Default)]

@@ -70,6 +70,8 @@ pub struct Frames {
     untouched: u32,
     dirty: u32,
     hand: u32,
+    /// What changed since a successor was last told.
+    news: News,
 }
 
 /// A block of a volume on the medium.
@@ -94,6 +96,7 @@ impl Frames {
             untouched: 1,
             dirty: 0,
             hand: 1,
+            news: News::default(),
         }
     }
     fn count(&self) -> u32 {
@@ -109,6 +112,7 @@ impl Frames {
         self.known[frame.0 as usize].as_ref().expect("a frame in use")
     }
     fn known_mut(&mut self, frame: Frame) -> &mut Known {
+        self.news.note(frame.0);
         self.known[frame.0 as usize].as_mut().expect("a frame in use")
     }
     /// How many frames hold pages.
@@ -145,6 +149,7 @@ impl Frames {
             imaged: false,
             recent: true,
         };
+        self.news.note(frame.0);
         self.known[frame.0 as usize] = Some(known);
         self.by_place.insert(place, frame);
         self.page_mut(frame).fill(0);
@@ -153,6 +158,7 @@ impl Frames {
     /// Forgets a page.
     pub fn drop_page(&mut self, place: Place) -> Option<(Frame, Known)> {
         let frame = self.by_place.remove(&place)?;
+        self.news.note(frame.0);
         let known = self.known[frame.0 as usize].take().expect("a frame in use");
         self.dirty -= u32::from(known.dirty);
         self.free.push(frame);
@@ -193,6 +199,7 @@ impl Frames {
     /// A record changed a page.
     #[inline]
     pub fn changed(&mut self, frame: Frame, by: Sequence) {
+        self.news.note(frame.0);
         let known = self.known[frame.0 as usize].as_mut().expect("a frame in use");
         self.dirty += u32::from(!known.dirty);
         (known.dirty, known.recent) = (true, true);
@@ -224,7 +231,7 @@ impl Frames {
     /// A page was used.
     #[inline]
     pub fn touched(&mut self, frame: Frame) {
-        self.known_mut(frame).recent = true;
+        self.known[frame.0 as usize].as_mut().expect("a frame in use").recent = true;
     }
     /// The places of the pages that differ from the medium.
     pub fn dirty_places(&self) -> Vec<Place> {
@@ -276,8 +283,9 @@ impl Frames {
     pub fn same_region(&self) -> Region {
         self.region.again()
     }
-    /// What a successor needs beside the region.
-    pub fn saved(&self) -> SavedFrames {
+    /// What a successor needs beside the region. From now on changes are for it.
+    pub fn saved(&mut self) -> SavedFrames {
+        self.news.forget();
         let each = |known: &Option<Known>| known.clone();
         SavedFrames { known: self.known.iter().map(each).collect(), hand: self.hand }
     }
@@ -297,6 +305,95 @@ impl Frames {
         }
         (frames.known, frames.hand) = (saved.known, saved.hand);
         frames
+    }
+    /// What changed since a successor was last told.
+    pub fn changes(&mut self) -> FrameChanges {
+        let numbers = self.news.take();
+        let each = |number: u32| (number, self.known[number as usize].clone());
+        FrameChanges {
+            known: numbers.into_iter().map(each).collect(),
+            untouched: self.untouched,
+            hand: self.hand,
+        }
+    }
+    /// Follows a predecessor. `None`: it speaks of frames that there are not.
+    pub fn follow(&mut self, changes: FrameChanges) -> Option<()> {
+        if !(self.untouched..=self.count()).contains(&changes.untouched) {
+            return None;
+        }
+        let before = self.untouched;
+        self.known.resize(changes.untouched as usize, None);
+        (self.untouched, self.hand) = (changes.untouched, changes.hand);
+        // A place may have gone from one frame to another: all are taken away first.
+        let mut vacant = Vec::new();
+        for (number, known) in &changes.known {
+            let was = self.known.get_mut(*number as usize).filter(|_| *number != 0)?.take();
+            if let Some(was) = &was {
+                self.by_place.remove(&was.place);
+                self.dirty -= u32::from(was.dirty);
+            }
+            if known.is_none() && (was.is_some() || *number >= before) {
+                vacant.push(Frame(*number));
+            }
+        }
+        for (number, known) in changes.known {
+            let Some(known) = known else { continue };
+            self.dirty += u32::from(known.dirty);
+            if self.by_place.insert(known.place, Frame(number)).is_some() {
+                return None;
+            }
+            self.known[number as usize] = Some(known);
+        }
+        self.free.retain(|frame| self.known[frame.0 as usize].is_none());
+        self.free.extend(vacant);
+        Some(())
+    }
+}
+
+/// What changed of the frames since a successor was last told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrameChanges {
+    pub(crate) known: Vec<(u32, Option<Known>)>,
+    untouched: u32,
+    hand: u32,
+}
+
+/// Numbers of what changed, each once.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    marked: Vec<bool>,
+    list: Vec<u32>,
+}
+
+impl News {
+    /// This changed.
+    #[inline]
+    pub fn note(&mut self, number: u32) {
+        match self.marked.get_mut(number as usize) {
+            Some(true) => {}
+            Some(mark) => {
+                *mark = true;
+                self.list.push(number);
+            }
+            None => self.grow(number),
+        }
+    }
+    #[cold]
+    fn grow(&mut self, number: u32) {
+        self.marked.resize((number as usize + 1).next_multiple_of(1024), false);
+        self.note(number);
+    }
+    /// Who asks knows everything up to now.
+    pub fn forget(&mut self) {
+        self.take();
+    }
+    /// What changed since the last time.
+    pub fn take(&mut self) -> Vec<u32> {
+        let list = std::mem::take(&mut self.list);
+        for number in &list {
+            self.marked[*number as usize] = false;
+        }
+        list
     }
 }
 

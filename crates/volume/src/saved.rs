@@ -5,13 +5,22 @@
 //! what, and what is in flight. Operations keep their names, so that the driver of the
 //! successor can hand in what the predecessor had begun.
 //!
-//! It is JSON with a version. Newer programs add fields with defaults; what a reader does
-//! not know it ignores. So programs one version apart understand each other both ways.
+//! It comes in two parts, so that the moment in which nobody serves is short. [`Saved`] is
+//! everything, taken while the predecessor serves on; the successor makes an
+//! [`Heir`](crate::lane::Heir) of it. [`Changes`] is what is different when the predecessor
+//! has stopped, and it is small: before that, [`Round`]s bring the large things up to date
+//! as often as it takes.
+//!
+//! [`Saved`] is JSON with a version. Newer programs add fields with defaults; what a reader
+//! does not know it ignores. So programs one version apart understand each other both
+//! ways. The other two are JSON by the same rules, or, between programs that have the same
+//! [`SHAPE`], the bytes of their fields one after the other ([`encode`]).
 //! Guest memory is not in it: its addresses mean nothing to another process. The
 //! successor is asked for the segments of each request by its tag.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -20,7 +29,7 @@ use crate::lane::{Commit, Pending, Scrub, Tickets};
 use crate::lane::{Frozen, Line, MediumIndex, PoolIndex, SavedSlot, Statistics};
 use crate::log::{SavedLog, TailError};
 use crate::qos;
-use crate::state::SavedState;
+use crate::state::{SavedState, StateChanges};
 use crate::units::{Nanos, Place, Sequence, VolumeNumber};
 
 /// The version that this program writes.
@@ -28,11 +37,79 @@ pub const SAVED_VERSION: u32 = 1;
 /// The oldest version that it reads.
 pub const SAVED_LEAST: u32 = 1;
 
-/// A lane at rest.
+/// What [`Changes`], [`Round`] and all that is in them look like. Another number for every
+/// change of that: it says who may be sent bytes without names.
+pub const SHAPE: u32 = 1;
+
+/// The first byte of what is encoded.
+mod encoding {
+    pub const JSON: u8 = b'J';
+    pub const COMPACT: u8 = b'C';
+}
+
+/// As it is sent to a successor. `compact` for one of the same [`SHAPE`].
+pub fn encode<T: Serialize>(value: &T, compact: bool) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64 << 10);
+    if compact {
+        bytes.push(encoding::COMPACT);
+        return postcard::to_extend(value, bytes).expect("it is plain data");
+    }
+    bytes.push(encoding::JSON);
+    serde_json::to_writer(&mut bytes, value).expect("it is plain data");
+    bytes
+}
+
+/// As it was sent.
+///
+/// # Errors
+/// [`RestoreError::Json`] and [`RestoreError::Compact`].
+pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, RestoreError> {
+    match bytes.split_first() {
+        Some((&encoding::JSON, rest)) => Ok(serde_json::from_slice(rest)?),
+        Some((&encoding::COMPACT, rest)) => Ok(postcard::from_bytes(rest)?),
+        _ => Err(RestoreError::Unsound("an encoding")),
+    }
+}
+
+/// What changed of the large things since the successor was last told. The predecessor
+/// serves on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Round {
+    pub(crate) pools: Vec<StateChanges>,
+}
+
+impl Round {
+    /// How much it is, roughly: the next one is not larger if this one is small.
+    pub fn weight(&self) -> usize {
+        self.pools.iter().map(StateChanges::weight).sum()
+    }
+}
+
+/// What is different from what the successor knows, now that the predecessor has stopped.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Changes {
+    pub(crate) slots: Vec<SavedSlot>,
+    /// Slots that are free have this generation.
+    pub(crate) generation: u32,
+    pub(crate) pools: Vec<SavedPool<StateChanges>>,
+    /// Requests in flight of each volume.
+    pub(crate) in_flight: Vec<u32>,
+    pub(crate) meters: qos::SavedMeters,
+    #[serde(default)]
+    pub(crate) poor: Line,
+    #[serde(default)]
+    pub(crate) blocked: Line,
+    #[serde(default)]
+    pub(crate) later: Line,
+}
+
+/// A lane while it serves.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Saved {
     /// [`SAVED_VERSION`] of the program that wrote it.
     pub version: u32,
+    /// What was in flight, in a lane at rest. An heir waits for [`Changes`] instead.
+    #[serde(default)]
     pub(crate) slots: Vec<SavedSlot>,
     pub(crate) pools: Vec<SavedPool>,
     pub(crate) volumes: Vec<Option<SavedVolume>>,
@@ -45,15 +122,15 @@ pub struct Saved {
     pub(crate) later: Line,
 }
 
-/// A pool at rest.
+/// A pool. `S` is [`SavedState`], or what changed of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SavedPool {
+pub(crate) struct SavedPool<S = SavedState> {
     pub medium: MediumIndex,
-    /// The superblock as it is on the medium, base64.
+    /// The superblock as it is on the medium, base64. Nothing: it has not changed.
     pub superblock: String,
     /// It is the second copy.
     pub second: bool,
-    pub state: SavedState,
+    pub state: S,
     pub log: SavedLog,
     #[serde(default)]
     pub frozen: Option<Frozen>,
@@ -114,6 +191,9 @@ pub enum RestoreError {
     /// Not what a lane saves.
     #[error("the saved state cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// As above, without names.
+    #[error("the saved state cannot be read: {0}")]
+    Compact(#[from] postcard::Error),
     /// It contradicts itself.
     #[error("the saved state contradicts itself: {0}")]
     Unsound(&'static str),
@@ -160,7 +240,7 @@ impl Saved {
     }
 }
 
-impl SavedPool {
+impl<S> SavedPool<S> {
     pub(crate) fn encode(superblock: &Superblock) -> String {
         STANDARD.encode(superblock.encode())
     }

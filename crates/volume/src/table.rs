@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::format::page::{PAGE_HEADER, TABLE_ENTRIES};
+use crate::frames::News;
 use crate::memory::Region;
 use crate::units::{BLOCK, EXTENT_BLOCKS, Epoch, ExtentIndex, Origin, Place, Sequence};
 
@@ -42,6 +43,8 @@ pub struct Table {
     /// For each page: whether it differs from the medium, the last record that changed
     /// it, and the side that holds its committed version.
     pages: Vec<PageState>,
+    /// What changed since a successor was last told.
+    news: News,
 }
 
 /// What is known of a page of the table.
@@ -78,6 +81,7 @@ impl Table {
             free_total: 0,
             cursor: first.0,
             pages: vec![PageState::default(); pages],
+            news: News::default(),
         };
         table.count();
         table
@@ -232,7 +236,9 @@ impl Table {
 
     #[inline]
     fn changed(&mut self, extent: ExtentIndex, by: Sequence) {
-        let page = &mut self.pages[extent.0 as usize / TABLE_ENTRIES];
+        let number = extent.0 as usize / TABLE_ENTRIES;
+        self.news.note(number as u32);
+        let page = &mut self.pages[number];
         page.dirty = true;
         page.changed = page.changed.max(by);
     }
@@ -271,6 +277,7 @@ impl Table {
     }
     /// What is known of a page.
     pub fn page(&mut self, page: u32) -> &mut PageState {
+        self.news.note(page);
         &mut self.pages[page as usize]
     }
     /// A page as it was read from the medium. [`Table::count`] comes when all are there.
@@ -284,8 +291,9 @@ impl Table {
     pub fn same_region(&self) -> Region {
         self.region.again()
     }
-    /// What a successor needs beside the region.
-    pub fn saved(&self) -> SavedTable {
+    /// What a successor needs beside the region. From now on changes are for it.
+    pub fn saved(&mut self) -> SavedTable {
+        self.news.forget();
         SavedTable { cursor: self.cursor, pages: self.pages.clone() }
     }
     /// Goes on with the region of a predecessor.
@@ -295,6 +303,39 @@ impl Table {
         (table.cursor, table.pages) = (saved.cursor, saved.pages);
         table
     }
+    /// What changed since a successor was last told.
+    pub fn changes(&mut self) -> TableChanges {
+        let each = |page: u32| {
+            let index = page as usize;
+            ChangedPage { page, state: self.pages[index], free: self.free[index] }
+        };
+        let pages = self.news.take().into_iter().map(each).collect();
+        TableChanges { cursor: self.cursor, free: self.free_total, pages }
+    }
+    /// Follows a predecessor. `None`: it speaks of pages that there are not.
+    pub fn follow(&mut self, changes: TableChanges) -> Option<()> {
+        for ChangedPage { page, state, free } in changes.pages {
+            *self.pages.get_mut(page as usize)? = state;
+            self.free[page as usize] = free;
+        }
+        (self.cursor, self.free_total) = (changes.cursor, changes.free);
+        Some(())
+    }
+}
+
+/// What changed of a table since a successor was last told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableChanges {
+    cursor: u32,
+    free: u32,
+    pub(crate) pages: Vec<ChangedPage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ChangedPage {
+    page: u32,
+    state: PageState,
+    free: u16,
 }
 
 /// The small part of a table.

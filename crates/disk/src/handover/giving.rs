@@ -9,6 +9,7 @@ use model::Bytes;
 use rustix::event::{PollFd, Timespec, poll};
 use world::clock::monotonic_nanos;
 
+use super::parcel::Parcel;
 use super::shape::{FileShape, OpenShape, PoolShape, Shape, VERSION};
 use super::word;
 use crate::engine::guests::Resumed;
@@ -23,6 +24,10 @@ use crate::shared::completions::Completions;
 const INLINE: usize = 96 << 10;
 /// Turns that the lane is asked for a good moment.
 const MOMENTS: u32 = 2000;
+/// The successor follows so often at most before the cut-over.
+const ROUNDS: usize = 16;
+/// What changed is little when it is not more than this.
+const LITTLE: usize = 64;
 /// A client over TLS has so many turns to take its last answers.
 const TLS: u32 = 200;
 
@@ -94,13 +99,21 @@ fn go_on(engine: &Arc<Engine>, paused: Paused) {
 fn attempt(engine: &Arc<Engine>, peer: &Channel) -> Result<(), String> {
     let said = |error: io::Error| format!("the successor cannot be talked to: {error}");
     let completions = Completions::create().map_err(said)?;
-    offer(engine, peer, &completions).map_err(said)?;
+    let parcel = Parcel::create().map_err(said)?;
+    offer(engine, peer, &completions, &parcel).map_err(said)?;
     let ready = hear(peer, word::READY)?;
+    let compact = ready.bytes == volume::saved::SHAPE.to_le_bytes();
     let wake = ready.fds.into_iter().next().ok_or("the successor has no bell")?;
     hang_up_tls(engine)?;
-    let sent = give(engine, peer, completions, wake)?;
+    let warm = engine.lane.ask(|_| super::warm()).map_err(|gone| gone.to_string())?;
+    let brought = bring_up_to_date(engine, peer, compact);
+    if let Err(why) = brought {
+        engine.lane.ask(|lane| lane.come_back(None)).map_err(|gone| gone.to_string())?;
+        return Err(why);
+    }
+    let sent = give(engine, peer, Away { completions, wake, parcel, compact, warm })?;
     match hear(peer, word::TAKEN) {
-        Ok(_) => {}
+        Ok(_) => tell_counts(engine, peer),
         // It died. Whether it had taken the lane is on the page.
         Err(why) if engine.page.owner(LANE) == engine.generation => {
             let back = engine.lane.ask(move |lane| lane.come_back(sent.map(|sent| *sent)));
@@ -117,8 +130,49 @@ fn attempt(engine: &Arc<Engine>, peer: &Channel) -> Result<(), String> {
     engine.lane.tell(Reactor::confirm_leaving).map_err(|gone| gone.to_string())
 }
 
+/// The successor becomes an heir, and follows until little is different, while requests
+/// are served on.
+fn bring_up_to_date(engine: &Arc<Engine>, peer: &Channel, compact: bool) -> Result<(), String> {
+    let gone = |gone: crate::reactor::Gone| gone.to_string();
+    let said = |error: io::Error| format!("the successor cannot be talked to: {error}");
+    let saved = engine.lane.ask(|lane| lane.lane.prepare_heir()).map_err(gone)?;
+    crate::shared::fault_in_program();
+    send(peer, word::HEIR, &saved.to_bytes(), &[]).map_err(said)?;
+    hear(peer, word::FOLLOWS)?;
+    // A checkpoint that is being written would make much different again.
+    for _ in 0..MOMENTS {
+        if engine.lane.ask(|lane| lane.prepare_to_leave(true)).map_err(gone)? {
+            break;
+        }
+        rest(Duration::from_micros(500));
+    }
+    for _ in 0..ROUNDS {
+        let round = engine.lane.ask(|lane| lane.lane.changes()).map_err(gone)?;
+        send(peer, word::ROUND, &volume::saved::encode(&round, compact), &[]).map_err(said)?;
+        hear(peer, word::FOLLOWS)?;
+        if round.weight() <= LITTLE {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// What this engine counted. Nothing depends on it: it serves no more.
+fn tell_counts(engine: &Arc<Engine>, peer: &Channel) {
+    let Ok(counted) = engine.lane.ask(|lane| lane.lane.counted()) else { return };
+    let bytes = serde_json::to_vec(&counted).expect("counts are plain data");
+    if let Err(error) = send(peer, word::COUNTED, &bytes, &[]) {
+        tracing::warn!(%error, "what was counted before the replacement is lost");
+    }
+}
+
 /// Says what there is, with all files.
-fn offer(engine: &Arc<Engine>, peer: &Channel, completions: &Completions) -> io::Result<()> {
+fn offer(
+    engine: &Arc<Engine>,
+    peer: &Channel,
+    completions: &Completions,
+    parcel: &Parcel,
+) -> io::Result<()> {
     let files = engine.lane.ask(|lane| lane.descriptors()).map_err(io::Error::other)??;
     let table = engine.table();
     let pool = |pool: &crate::engine::pools::OpenPool| -> io::Result<PoolShape> {
@@ -151,7 +205,7 @@ fn offer(engine: &Arc<Engine>, peer: &Channel, completions: &Completions) -> io:
         open: table.open.iter().map(|(name, volume)| (name.clone(), open(volume))).collect(),
         served: guests.chain(clients).collect(),
     };
-    let mut fds = vec![completions.file()];
+    let mut fds = vec![completions.file(), parcel.as_fd()];
     fds.extend(files.iter().map(|(.., file)| file.as_fd()));
     send(peer, word::PAUSED, &serde_json::to_vec(&shape)?, &fds)
 }
@@ -182,30 +236,52 @@ fn hang_up_tls(engine: &Arc<Engine>) -> Result<(), String> {
     Err("an NBD client over TLS does not end its request".into())
 }
 
+/// What the lane needs to go away.
+struct Away {
+    completions: Completions,
+    wake: OwnedFd,
+    parcel: Parcel,
+    compact: bool,
+    /// Lives until the lane has been sent.
+    warm: Box<[u8; 64]>,
+}
+
 /// Waits for a good moment, and sends the lane from its own thread. What comes back is
 /// for the way back.
 fn give(
     engine: &Arc<Engine>,
     peer: &Channel,
-    completions: Completions,
-    wake: OwnedFd,
+    away: Away,
 ) -> Result<Option<Box<SavedLane>>, String> {
-    let mut carried = Some((completions, wake));
+    let mut carried = Some(away);
     for _ in 0..MOMENTS {
-        let Some((ring, wake)) = carried.take() else { break };
+        let Some(away) = carried.take() else { break };
         let (peer, ours) = (peer.as_fd().try_clone_to_owned(), Arc::clone(engine));
         let peer = Channel::over(peer.map_err(|error| error.to_string())?);
         let given = engine.lane.ask(move |lane| {
+            let Away { completions, wake, mut parcel, compact, warm } = away;
+            let back = |(completions, wake), parcel, warm| Away {
+                completions,
+                wake,
+                parcel,
+                compact,
+                warm,
+            };
             if !lane.prepare_to_leave(true) {
-                return Err((ring, wake));
+                return Err(back((completions, wake), parcel, warm));
             }
-            let saved = lane.leave(ring, wake)?;
+            let saved = match lane.leave(completions, wake) {
+                Ok(saved) => saved,
+                Err(refused) => return Err(back(refused, parcel, warm)),
+            };
             ours.page.stopped(LANE, lane.stopped());
             let gathered = monotonic_nanos();
-            let bytes = serde_json::to_vec(&saved).map_err(io::Error::other);
-            let length = bytes.as_ref().map_or(0, Vec::len);
-            let sent = bytes.and_then(|bytes| send(&peer, word::LANE, &bytes, &[]));
+            let bytes = volume::saved::encode(&saved, compact);
+            let length = bytes.len();
+            let left = if parcel.put(&bytes) { &[][..] } else { &bytes[..] };
+            drop(warm);
             let (gather, encode) = (gathered - lane.stopped(), monotonic_nanos() - gathered);
+            let sent = send(&peer, word::LANE, left, &[]);
             tracing::info!(gather, encode, length, "the lane was sent (nanoseconds, bytes)");
             if let Err(error) = sent {
                 tracing::warn!(%error, "the lane could not be sent");

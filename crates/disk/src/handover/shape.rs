@@ -13,7 +13,7 @@ use volume::qos::Node;
 use crate::engine::book::{Book, Served};
 
 /// The version that this program writes; it reads it, and those one before and after.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 3;
 
 /// An engine at rest, without its lane.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,15 +4,18 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use model::volume::{DiskProtocol, PoolMedium};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use volume::Region;
-use volume::lane::Capabilities;
+use volume::lane::{Capabilities, Heir};
 use volume::recover::Regions;
 use volume::seal::keys::{Cipher, KeyRing, Owner};
 use world::clock::monotonic_nanos;
 use world::disk::Medium;
 
+use super::parcel::Parcel;
 use super::shape::{OpenShape, Shape};
 use super::word;
 use crate::engine::book::Served;
@@ -26,7 +29,7 @@ use crate::keeper::client::{Deposits, Keeper};
 use crate::keeper::wire::{Channel, Kind, Message};
 use crate::nbd::Connection;
 use crate::orders::Serving;
-use crate::reactor::{Inheritance, LaneHandle, NewSocket, SavedLane, SocketKey};
+use crate::reactor::{Estate, Inheritance, LaneHandle, NewSocket, Reactor, SavedLane, SocketKey};
 use crate::shared::Shared;
 use crate::shared::completions::Completions;
 use crate::shared::page::StatusPage;
@@ -35,10 +38,17 @@ use crate::virtio_blk::Device;
 /// What makes a client of a connection, by the client's number.
 type Makers = HashMap<u64, Box<dyn FnOnce(Connection) -> NewSocket + Send>>;
 
+/// The parcel is looked at for so long before we sleep until the predecessor speaks,
+/// nanoseconds.
+const LOOK: u64 = 3_000_000;
+/// What the predecessor counted is waited for so long.
+const COUNTS: Duration = Duration::from_secs(2);
+
 /// What comes with `paused`.
 struct Offer {
     shape: Shape,
     completions: Completions,
+    parcel: Parcel,
     files: Vec<OwnedFd>,
 }
 
@@ -73,13 +83,18 @@ fn try_to(
         LaneHandle::start("lane-0".into(), settings.lane, Region::leaked(2 << 20), |_| Ok(()));
     let (lane, ()) = started.map_err(&failed)?;
     let engine = make(settings, keeper, generation, "replaced the one before it", page, lane)?;
-    let Prepared { inheritance, held, sessions } =
+    let Prepared { mut waiting, held, sessions } =
         prepare(&engine, offer, &deposits).map_err(&failed)?;
-    receive(&engine, peer, inheritance, &held).map_err(&failed)?;
+    // Where both lanes have one core, looking would keep the other from serving.
+    waiting.looks = settings.lane.core.is_none();
+    receive(&engine, peer, waiting, &held).map_err(&failed)?;
     // From here on there is no way back: the lane is ours.
     engine.keeper.say(Kind::Committed, b"").map_err(&failed)?;
     peer.send(Kind::Put, word::TAKEN, b"", &[]).map_err(&failed)?;
     let serving = serve(&engine, sessions, &deposits).map_err(&failed)?;
+    if let Err(error) = add_counts(&engine, peer) {
+        tracing::warn!(%error, "what was counted before the replacement is lost");
+    }
     Ok((engine, serving))
 }
 
@@ -93,23 +108,33 @@ fn offered(peer: &Channel) -> io::Result<Offer> {
     if !shape.is_understood() {
         return Err(strange("the predecessor is too far away from this version"));
     }
-    if fds.len() != shape.files.len() + 1 {
+    if fds.len() != shape.files.len() + 2 {
         return Err(strange("files are missing"));
     }
-    let files = fds.split_off(1);
+    let files = fds.split_off(2);
     let completions = Completions::open(fds.remove(0))?;
-    Ok(Offer { shape, completions, files })
+    let parcel = Parcel::open(fds.remove(0))?;
+    Ok(Offer { shape, completions, parcel, files })
+}
+
+/// What the lane's thread waits with.
+struct Waiting {
+    parcel: Parcel,
+    estate: Estate,
+    inheritance: Inheritance,
+    /// It looks at the parcel all the time.
+    looks: bool,
 }
 
 /// What is ready before the lane's state comes.
 struct Prepared {
-    inheritance: Inheritance,
+    waiting: Waiting,
     held: Held,
     sessions: Vec<(String, Resumed)>,
 }
 
 fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Result<Prepared> {
-    let Offer { shape, completions, files } = offer;
+    let Offer { shape, completions, parcel, files } = offer;
     for (file, descriptor) in shape.files.iter().zip(files) {
         let (at, medium) =
             (file.at, Medium::adopt(descriptor, file.path.clone()).map_err(io::Error::other)?);
@@ -152,10 +177,11 @@ fn prepare(engine: &Arc<Engine>, offer: Offer, deposits: &Deposits) -> io::Resul
             memory.insert(number, Shared::open(deposit.fd(1)?)?.region());
         }
     }
-    let buffers = Shared::open(file_of(deposits, "buffers", 0)?)?.region();
-    let inheritance =
-        Inheritance { buffers, pools, guests: Vec::new(), sockets, memory, forwarded: completions };
-    Ok(Prepared { inheritance, held, sessions })
+    let buffers = memory_of(deposits, "buffers", 0)?;
+    let inheritance = Inheritance { guests: Vec::new(), sockets, memory, forwarded: completions };
+    let estate = Estate { buffers, pools };
+    let waiting = Waiting { parcel, estate, inheritance, looks: false };
+    Ok(Prepared { waiting, held, sessions })
 }
 
 /// The memory and keys of each pool, in their order; memory that is a medium goes to the
@@ -170,9 +196,7 @@ fn pools(
     let mut all = Vec::new();
     for (name, pool) in ordered {
         let key = pool_key(name);
-        let region = |at: usize| -> io::Result<Region> {
-            Ok(Shared::open(file_of(deposits, &key, at)?)?.region())
-        };
+        let region = |at: usize| memory_of(deposits, &key, at);
         if pool.spec.medium == PoolMedium::Memory {
             let (at, memory) = (pool.medium.0, region(3)?);
             engine
@@ -225,44 +249,126 @@ fn prepare_served(
     Ok(())
 }
 
-/// Says that all is ready, and takes the lane when it comes, on the lane's own thread.
+/// Says that all is ready, follows the predecessor, and takes the lane when it comes, on
+/// the lane's own thread.
 fn receive(
     engine: &Arc<Engine>,
     peer: &Channel,
-    prepared: Inheritance,
+    mut waiting: Waiting,
     held: &Held,
 ) -> io::Result<()> {
-    let mut inheritance = prepared;
-    inheritance.guests = std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
+    waiting.inheritance.guests =
+        std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
     let (ours, from) = (Arc::clone(engine), Channel::over(peer.as_fd().try_clone_to_owned()?));
     let (told, taken) = std::sync::mpsc::channel();
     engine
         .lane
         .tell(move |lane| {
-            let take = || -> io::Result<()> {
-                let message = heard(&from)?;
-                if message.key != word::LANE {
-                    return Err(strange("the predecessor sends no lane"));
-                }
-                let came = monotonic_nanos();
-                let (bytes, _) = whole(message)?;
-                let saved: SavedLane = serde_json::from_slice(&bytes)?;
-                let read = monotonic_nanos();
-                lane.take(saved, inheritance).map_err(io::Error::other)?;
-                // The commit, and at once the first poll.
-                ours.page.own(LANE, ours.generation);
-                let now = monotonic_nanos();
-                let gap = ours.page.polled(LANE, now);
-                let (decode, restore) = (read - came, now - read);
-                tracing::info!(decode, restore, gap, "the lane was taken (nanoseconds)");
-                Ok(())
-            };
-            let _ = told.send(take());
+            let _ = told.send(follow(lane, &ours, &from, waiting));
         })
         .map_err(io::Error::other)?;
     engine.keeper.say(Kind::Ready, b"")?;
-    peer.send(Kind::Put, word::READY, b"", &[engine.lane.bell().descriptor()])?;
+    let shape = volume::saved::SHAPE.to_le_bytes();
+    peer.send(Kind::Put, word::READY, &shape, &[engine.lane.bell().descriptor()])?;
     taken.recv().map_err(io::Error::other)?
+}
+
+/// Becomes the heir of the predecessor's lane, follows it as long as it serves, and takes
+/// it.
+fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting) -> io::Result<()> {
+    let Waiting { parcel, estate, inheritance, looks } = waiting;
+    let message = heard(peer)?;
+    if message.key != word::HEIR {
+        return Err(strange("the predecessor does not say what its lane is"));
+    }
+    let (bytes, _) = whole(message)?;
+    let saved = volume::saved::Saved::from_bytes(&bytes).map_err(io::Error::other)?;
+    let mut heir = lane.prepare(saved, estate).map_err(io::Error::other)?;
+    crate::shared::fault_in_program();
+    let warm = super::warm();
+    let bytes = loop {
+        peer.send(Kind::Put, word::FOLLOWS, b"", &[])?;
+        if looks && look(&parcel, peer)? {
+            // The word that it was told with is read after the first poll.
+            break None;
+        }
+        let message = heard(peer)?;
+        match &message.key[..] {
+            word::LANE => break Some(whole(message)?.0),
+            word::ROUND => {
+                let (bytes, _) = whole(message)?;
+                let round = volume::saved::decode(&bytes).map_err(io::Error::other)?;
+                heir.follow(round).map_err(io::Error::other)?;
+            }
+            _ => return Err(strange("the predecessor sends no lane")),
+        }
+    };
+    let bytes = bytes.as_deref().filter(|bytes| !bytes.is_empty());
+    let content = bytes.or_else(|| parcel.content());
+    let content = content.ok_or_else(|| strange("an empty parcel"))?;
+    let taken = take(lane, engine, heir, inheritance, content);
+    drop(warm);
+    taken
+}
+
+/// Looks at the parcel until something is in it, the predecessor speaks, or it took too
+/// long. Whether something is in it.
+fn look(parcel: &Parcel, peer: &Channel) -> io::Result<bool> {
+    let until = monotonic_nanos() + LOOK;
+    while monotonic_nanos() < until {
+        for _ in 0..256 {
+            if parcel.content().is_some() {
+                return Ok(true);
+            }
+            std::hint::spin_loop();
+        }
+        if speaks(peer, Duration::ZERO)? {
+            return Ok(parcel.content().is_some());
+        }
+    }
+    Ok(parcel.content().is_some())
+}
+
+/// Whether the other end has said something within a time.
+fn speaks(peer: &Channel, time: Duration) -> io::Result<bool> {
+    let timeout = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+    let mut fds = [PollFd::new(peer, PollFlags::IN)];
+    Ok(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout)))? > 0)
+}
+
+/// The cut-over: nobody serves until it is done.
+fn take(
+    lane: &mut Reactor,
+    engine: &Engine,
+    heir: Heir,
+    inheritance: Inheritance,
+    bytes: &[u8],
+) -> io::Result<()> {
+    let came = monotonic_nanos();
+    let saved: SavedLane = volume::saved::decode(bytes).map_err(io::Error::other)?;
+    let read = monotonic_nanos();
+    let idle = lane.take(heir, saved, inheritance).map_err(io::Error::other)?;
+    // The commit, and at once the first poll.
+    engine.page.own(LANE, engine.generation);
+    let now = monotonic_nanos();
+    let gap = engine.page.polled(LANE, now);
+    let (decode, restore) = (read - came, now - read);
+    tracing::info!(decode, restore, gap, "the lane was taken (nanoseconds)");
+    drop(idle);
+    Ok(())
+}
+
+/// Adds what the predecessor counted.
+fn add_counts(engine: &Arc<Engine>, peer: &Channel) -> io::Result<()> {
+    while speaks(peer, COUNTS)? {
+        let message = heard(peer)?;
+        if message.key == word::COUNTED {
+            let counted: Vec<_> = serde_json::from_slice(&whole(message)?.0)?;
+            let add = move |lane: &mut Reactor| lane.lane.add_counted(&counted);
+            return engine.lane.tell(add).map_err(io::Error::other);
+        }
+    }
+    Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Serves everybody, after the commit.
@@ -311,6 +417,13 @@ fn file_of(deposits: &Deposits, key: &str, at: usize) -> io::Result<OwnedFd> {
     let missing =
         || io::Error::new(io::ErrorKind::NotFound, format!("nothing is deposited as {key}"));
     deposits.get(key).ok_or_else(missing)?.fd(at)
+}
+
+/// Deposited memory, with what is in it mapped already.
+fn memory_of(deposits: &Deposits, key: &str, at: usize) -> io::Result<Region> {
+    let mut shared = Shared::open(file_of(deposits, key, at)?)?;
+    shared.fault_in();
+    Ok(shared.region())
 }
 
 fn strange(why: &str) -> io::Error {

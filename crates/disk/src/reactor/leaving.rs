@@ -6,7 +6,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use volume::saved::Saved;
+use volume::saved::Changes;
 use volume::{Nanos, Segment};
 use world::clock::monotonic_nanos;
 
@@ -17,11 +17,12 @@ use crate::reactor::{GuestKey, SocketKey};
 use crate::ring::SavedQueue;
 use crate::shared::completions::{Completion, Completions};
 
-/// A lane between two processes. Versioned by what is in it: fields are only added.
+/// A lane between two processes: what is different from what its heir knows. Whoever
+/// changes the shape of anything in it gives [`volume::saved::SHAPE`] another number.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SavedLane {
     /// The engine's.
-    pub lane: Saved,
+    pub lane: Changes,
     /// Queues of guests.
     pub guests: Vec<SavedGuest>,
     /// Clients.

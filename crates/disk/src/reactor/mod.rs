@@ -27,7 +27,7 @@ pub use idle::Polling;
 pub use leaving::SavedLane;
 pub use media::Media;
 pub use sockets::{NewSocket, SocketKey};
-pub use taking::Inheritance;
+pub use taking::{Estate, Inheritance};
 pub use thread::{Gone, LaneHandle, LaneSettings};
 
 use std::collections::HashMap;

@@ -1,11 +1,12 @@
-//! A lane takes over from a predecessor, in one piece of work before its first turn.
+//! A lane takes over from a predecessor, in one piece of work before its first turn: it
+//! becomes an heir while the predecessor serves on, and goes on where that has stopped.
 
 use std::collections::HashMap;
 use std::ptr::NonNull;
 
-use volume::lane::{Lane, Settings, VolumeHandle};
+use volume::lane::{Heir, Lane, Settings, VolumeHandle};
 use volume::recover::Regions;
-use volume::saved::RestoreError;
+use volume::saved::{RestoreError, Saved};
 use volume::seal::keys::KeyRing;
 use volume::{Nanos, Region, Segment, Tag};
 use world::clock::monotonic_nanos;
@@ -19,12 +20,16 @@ use crate::nbd::Connection;
 use crate::shared::completions::Completions;
 use crate::vhost_user::QueueStart;
 
-/// Everything of a lane that was made ready before its state came.
-pub struct Inheritance {
+/// The memory of a lane, and the memory and keys of each pool, in their order.
+pub struct Estate {
     /// Memory for data on its way.
     pub buffers: Region,
-    /// The memory and keys of each pool, in their order.
+    /// That of the pools.
     pub pools: Vec<(Regions, KeyRing)>,
+}
+
+/// Everything of a lane that was made ready before it comes.
+pub struct Inheritance {
     /// Queues of guests, with the memory that their sessions have mapped.
     pub guests: Vec<(GuestKey, VolumeHandle, QueueStart)>,
     /// What makes a client of a connection.
@@ -45,11 +50,23 @@ impl Reactor {
         self.media.put_memory(at, region);
     }
 
+    /// Makes the heir of a lane that serves on.
+    pub fn prepare(&mut self, saved: Saved, estate: Estate) -> Result<Heir, RestoreError> {
+        let Estate { buffers, pools } = estate;
+        let settings = Settings::default();
+        self.drive(|_, driver| Heir::new(settings, saved, buffers, pools, driver))
+    }
+
     /// Goes on where a predecessor stopped. After an error nothing has been touched that
-    /// both can see, and the predecessor goes on.
-    pub fn take(&mut self, saved: SavedLane, inheritance: Inheritance) -> Result<(), String> {
-        let Inheritance { buffers, pools, guests, mut sockets, mut memory, forwarded } =
-            inheritance;
+    /// both can see, and the predecessor goes on. What comes back is no longer needed, and
+    /// takes its time to be let go of.
+    pub fn take(
+        &mut self,
+        heir: Heir,
+        saved: SavedLane,
+        inheritance: Inheritance,
+    ) -> Result<Lane, String> {
+        let Inheritance { guests, mut sockets, mut memory, forwarded } = inheritance;
         let mut connections = Vec::new();
         for socket in saved.sockets {
             let region = memory.remove(&socket.key.0).ok_or("a client came without its memory")?;
@@ -66,21 +83,12 @@ impl Reactor {
                 Some((guest.slot, &*start.memory))
             })
             .collect();
-        let asked: HashMap<u64, Vec<(u64, u32)>> = saved.memory.into_iter().collect();
+        let mut asked = saved.memory;
+        asked.sort_unstable_by_key(|(tag, _)| *tag);
         let mut segments = |tag: Tag| find(tag, &asked, &slots, &connections);
         let now = Nanos(monotonic_nanos());
-        let lane = self.drive(|_, driver| {
-            Lane::restore(
-                Settings::default(),
-                saved.lane,
-                buffers,
-                pools,
-                &mut segments,
-                now,
-                driver,
-            )
-        });
-        self.lane = lane.map_err(|error: RestoreError| error.to_string())?;
+        let lane = heir.take(saved.lane, &mut segments, now).map_err(|error| error.to_string())?;
+        let idle = std::mem::replace(&mut self.lane, lane);
         self.next_command = self.next_command.max(saved.next_command);
         self.forwarded = Some(forwarded);
         let mut guests = guests;
@@ -95,14 +103,14 @@ impl Reactor {
                 self.put_socket(slot, make(connection));
             }
         }
-        Ok(())
+        Ok(idle)
     }
 }
 
 /// The memory of a request in flight, mapped here.
 fn find(
     tag: Tag,
-    asked: &HashMap<u64, Vec<(u64, u32)>>,
+    asked: &[(u64, Vec<(u64, u32)>)],
     guests: &HashMap<u16, &GuestMemory>,
     connections: &[(u16, SocketKey, Connection)],
 ) -> Vec<Segment> {
@@ -114,7 +122,8 @@ fn find(
         });
         return wanted.map(|wanted| wanted.segments().to_vec()).unwrap_or_default();
     }
-    let list = asked.get(&tag.0).map_or(&[][..], Vec::as_slice);
+    let found = asked.binary_search_by_key(&tag.0, |(tag, _)| *tag);
+    let list = found.map_or(&[][..], |at| &asked[at].1);
     let mut hint = Hint::default();
     let each = |(address, length): &(u64, u32)| {
         let found =

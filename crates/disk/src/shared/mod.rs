@@ -24,9 +24,10 @@ use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{
-    MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate, memfd_create,
+    MemfdFlags, SealFlags, SeekFrom, fcntl_add_seals, fcntl_get_seals, fstat, ftruncate,
+    memfd_create, seek,
 };
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use volume::Region;
 
 /// What a region's file may never do again: become smaller, so that nobody who maps it
@@ -108,6 +109,27 @@ impl Shared {
         // and `lent` makes this its only user here.
         unsafe { Region::new(self.start, self.length) }
     }
+    /// Maps what is in it, so that the first use of that is as quick as any. Where nothing
+    /// was ever written, nothing is.
+    pub fn fault_in(&self) {
+        let mut at = 0;
+        while let Ok(from) = seek(&self.file, SeekFrom::Data(at)) {
+            let hole = seek(&self.file, SeekFrom::Hole(from));
+            let until = hole.map_or(self.length, |hole| hole as usize).min(self.length);
+            let Some(length) = until.checked_sub(from as usize).filter(|length| *length > 0) else {
+                return;
+            };
+            // SAFETY: inside the mapping, which stays as it is: it is only looked up.
+            let done = unsafe {
+                let start = self.start.as_ptr().add(from as usize).cast();
+                madvise(start, length, Advice::LinuxPopulateWrite)
+            };
+            if done.is_err() {
+                return;
+            }
+            at = until as u64;
+        }
+    }
     /// A number in it, at a multiple of 8 bytes.
     pub fn number(&self, at: usize) -> &AtomicU64 {
         assert!(!self.lent, "the memory belongs to a region");
@@ -123,6 +145,25 @@ impl Drop for Shared {
         if !self.lent {
             // SAFETY: nobody has a reference to it: all borrow `self`.
             unsafe { munmap(self.start.as_ptr().cast(), self.length) }.ok();
+        }
+    }
+}
+
+/// Maps all of this program, so that what is done once in its life is as quick as what is
+/// done all the time. Where that is not possible, it is slower.
+pub fn fault_in_program() {
+    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else { return };
+    for line in maps.lines() {
+        // Address range, rights, offset, device, inode, path.
+        let mut fields = line.split_ascii_whitespace();
+        let (range, rights) = (fields.next().unwrap_or(""), fields.next().unwrap_or(""));
+        let Some((from, to)) = range.split_once('-') else { continue };
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        let (Some(from), Some(to)) = (address(from), address(to)) else { continue };
+        if rights.starts_with("r-xp") && fields.nth(2).is_some_and(|inode| inode != "0") {
+            let start = std::ptr::without_provenance_mut(from);
+            // SAFETY: it only looks up what is mapped there, and changes nothing.
+            let _ = unsafe { madvise(start, to.saturating_sub(from), Advice::LinuxPopulateRead) };
         }
     }
 }

@@ -1,19 +1,22 @@
 //! A lane is saved for its successor, and goes on in it. See [`crate::saved`].
 
+use crate::format::superblock::{Copy, Superblock};
 use crate::log::Log;
 use crate::memory::{Region, Segment};
 use crate::qos::Gate;
 use crate::recover::{Recovered, Regions};
 use crate::request::Tag;
-use crate::saved::{RestoreError, SAVED_VERSION, Saved, SavedBack, SavedPool, SavedVolume};
+use crate::saved::{
+    Changes, RestoreError, Round, SAVED_VERSION, Saved, SavedBack, SavedPool, SavedVolume,
+};
 use crate::seal::keys::KeyRing;
-use crate::state::State;
+use crate::state::{State, StateChanges};
 use crate::units::Nanos;
 
-use super::ops::{Body, Slab};
+use super::ops::{Body, Line};
 use super::port::Port;
 use super::volume::{Back, Volume};
-use super::{Lane, MediumIndex, Pool, Settings};
+use super::{Lane, MediumIndex, Pool, Settings, Statistics};
 
 impl Lane {
     /// A successor is about to take over, or is not after all. While it is, no checkpoint
@@ -38,21 +41,65 @@ impl Lane {
         self.saving && !own && self.woken.is_empty() && self.pools.iter().all(quiet)
     }
 
-    /// Everything that a successor needs beside the regions. From now on this lane is
-    /// given nothing more, or goes on itself as if nothing had been asked.
-    pub fn save(&mut self, now: Nanos) -> Saved {
-        assert!(self.can_save(), "callers ask first");
-        self.settle(now);
-        let pools = (0..self.pools.len()).map(|index| self.save_pool(index)).collect();
+    /// Everything that a successor needs to prepare itself beside the regions, while this
+    /// lane serves on. From now on [`Lane::changes`] and [`Lane::save`] give what is
+    /// different.
+    pub fn prepare_heir(&mut self) -> Saved {
+        let pool = |pool: &mut Pool| {
+            pool.told = Some(pool.superblock);
+            let (superblock, state) =
+                (SavedPool::<()>::encode(&pool.superblock), pool.state.saved());
+            save_pool(pool, superblock, state)
+        };
         Saved {
             version: SAVED_VERSION,
-            slots: self.slab.saved(),
-            pools,
+            slots: Vec::new(),
+            pools: self.pools.iter_mut().map(pool).collect(),
             volumes: self.volumes.iter().map(|volume| volume.as_ref().map(save_volume)).collect(),
             gate: self.gate.save(),
+            poor: Line::default(),
+            blocked: Line::default(),
+            later: Line::default(),
+        }
+    }
+
+    /// What changed of the large things since the successor was last told.
+    pub fn changes(&mut self) -> Round {
+        Round { pools: self.pools.iter_mut().map(|pool| pool.state.changes()).collect() }
+    }
+
+    /// The rest. From now on this lane is given nothing more, or goes on itself as if
+    /// nothing had been asked.
+    pub fn save(&mut self, now: Nanos) -> Changes {
+        assert!(self.can_save(), "callers ask first");
+        self.settle(now);
+        let pools = (0..self.pools.len()).map(|index| self.give_pool(index)).collect();
+        let (slots, generation) = self.slab.saved();
+        let in_flight = |volume: &Option<Volume>| volume.as_ref().map_or(0, |one| one.in_flight);
+        Changes {
+            slots,
+            generation,
+            pools,
+            in_flight: self.volumes.iter().map(in_flight).collect(),
+            meters: self.gate.meters(),
             poor: self.poor,
             blocked: self.blocked,
             later: self.later,
+        }
+    }
+
+    /// What was counted for each volume, for a successor that serves already.
+    pub fn counted(&self) -> Vec<Option<Statistics>> {
+        let each = |volume: &Option<Volume>| volume.as_ref().map(|one| one.statistics.clone());
+        self.volumes.iter().map(each).collect()
+    }
+
+    /// Adds what a predecessor counted for each volume.
+    pub fn add_counted(&mut self, counted: &[Option<Statistics>]) {
+        for (volume, counted) in self.volumes.iter_mut().zip(counted) {
+            if let (Some(volume), Some(counted)) = (volume, counted) {
+                volume.statistics.merge(counted);
+            }
         }
     }
 
@@ -72,7 +119,7 @@ impl Lane {
         requests.into_iter().map(lent).collect()
     }
 
-    fn save_pool(&mut self, index: usize) -> SavedPool {
+    fn give_pool(&mut self, index: usize) -> SavedPool<StateChanges> {
         let pool = &mut self.pools[index];
         if let Some(running) = pool.running.take() {
             if let Some(image) = running.image {
@@ -80,60 +127,13 @@ impl Lane {
             }
             pool.covered = pool.superblock.log_start.sequence;
         }
-        SavedPool {
-            medium: pool.medium,
-            superblock: SavedPool::encode(&pool.superblock),
-            second: pool.copy == crate::format::superblock::Copy::Second,
-            state: pool.state.saved(),
-            log: pool.log.saved(),
-            frozen: pool.frozen,
-            tickets: pool.tickets,
-            commit: pool.commit,
-            pending_since: pool.pending_since,
-            covered: pool.covered,
-            pages: pool.pages.clone(),
-            room: pool.room,
-            flushes: pool.flushes,
-            answers: pool.answers.clone(),
-            scrub: pool.scrub,
-            reap_needs: pool.reap_needs,
-        }
-    }
-
-    /// Goes on where a predecessor stopped. `pools` has the memory and the open keys of
-    /// each pool in its order; `segments` is asked for the memory of each request in
-    /// flight, by its tag.
-    ///
-    /// # Errors
-    /// [`RestoreError`]. The predecessor is then to go on itself.
-    pub fn restore<P: Port>(
-        settings: Settings,
-        saved: Saved,
-        buffers: Region,
-        pools: Vec<(Regions, KeyRing)>,
-        segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
-        now: Nanos,
-        port: &mut P,
-    ) -> Result<Lane, RestoreError> {
-        if saved.pools.len() != pools.len() {
-            return Err(RestoreError::Pools { wanted: saved.pools.len(), given: pools.len() });
-        }
-        let mut lane = Lane::new(settings, buffers);
-        lane.gate = Gate::restore(&saved.gate)?;
-        lane.volumes = saved
-            .volumes
-            .into_iter()
-            .map(|volume| volume.map(|volume| restore_volume(volume, port)))
-            .collect();
-        lane.slab = Slab::restored(saved.slots).ok_or(RestoreError::Unsound("a slot"))?;
-        for (pool, (regions, keys)) in saved.pools.into_iter().zip(pools) {
-            let medium = pool.medium;
-            lane.pools.push(restore_pool(pool, regions, keys, port.memory(medium), now)?);
-        }
-        (lane.poor, lane.blocked, lane.later) = (saved.poor, saved.blocked, saved.later);
-        lane.check_slots()?;
-        lane.claim_slots(segments)?;
-        Ok(lane)
+        // No image of it may be in flight when the successor begins its own.
+        pool.state.abort_checkpoint();
+        let known = pool.told == Some(pool.superblock);
+        let superblock =
+            if known { String::new() } else { SavedPool::<()>::encode(&pool.superblock) };
+        let state = pool.state.changes();
+        save_pool(pool, superblock, state)
     }
 
     /// Whether slots speak of what is there.
@@ -190,6 +190,151 @@ impl Lane {
     }
 }
 
+/// A lane that is ready to go on where its predecessor will stop.
+#[derive(Debug)]
+pub struct Heir {
+    /// Volumes, limits, slots and buffers.
+    lane: Lane,
+    pools: Vec<HeirPool>,
+}
+
+/// A pool without its log, which is known only when the predecessor has stopped.
+#[derive(Debug)]
+struct HeirPool {
+    medium: MediumIndex,
+    memory: Option<Region>,
+    superblock: Superblock,
+    state: State,
+    keys: KeyRing,
+    tail: Region,
+}
+
+impl Heir {
+    /// Of a lane that serves on. `pools` has the memory and the open keys of each pool in
+    /// its order. Nothing of the memory is changed.
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    pub fn new<P: Port>(
+        settings: Settings,
+        saved: Saved,
+        buffers: Region,
+        pools: Vec<(Regions, KeyRing)>,
+        port: &mut P,
+    ) -> Result<Heir, RestoreError> {
+        if saved.pools.len() != pools.len() {
+            return Err(RestoreError::Pools { wanted: saved.pools.len(), given: pools.len() });
+        }
+        let mut lane = Lane::new(settings, buffers);
+        lane.gate = Gate::restore(&saved.gate)?;
+        let volumes = saved.volumes.into_iter();
+        lane.volumes =
+            volumes.map(|volume| volume.map(|volume| restore_volume(volume, port))).collect();
+        let pool = |(saved, (regions, keys)): (SavedPool, (Regions, KeyRing))| {
+            let (superblock, _) = saved.decode()?;
+            let Regions { tail, frames, extents } = regions;
+            let state = State::restored(superblock.layout, saved.state, frames, extents);
+            let (medium, memory) = (saved.medium, port.memory(saved.medium));
+            Ok(HeirPool { medium, memory, superblock, state, keys, tail })
+        };
+        let pools =
+            saved.pools.into_iter().zip(pools).map(pool).collect::<Result<_, RestoreError>>()?;
+        Ok(Heir { lane, pools })
+    }
+
+    /// Follows the predecessor, which serves on.
+    ///
+    /// # Errors
+    /// [`RestoreError::Unsound`].
+    pub fn follow(&mut self, round: Round) -> Result<(), RestoreError> {
+        if round.pools.len() != self.pools.len() {
+            return Err(RestoreError::Unsound("the pools"));
+        }
+        for (pool, changes) in self.pools.iter_mut().zip(round.pools) {
+            pool.state.follow(changes).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
+        }
+        Ok(())
+    }
+
+    /// Goes on where the predecessor has stopped. `segments` is asked for the memory of
+    /// each request in flight, by its tag.
+    ///
+    /// # Errors
+    /// [`RestoreError`]. The predecessor is then to go on itself.
+    pub fn take(
+        self,
+        changes: Changes,
+        segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
+        now: Nanos,
+    ) -> Result<Lane, RestoreError> {
+        let Heir { mut lane, pools } = self;
+        let same =
+            changes.pools.len() == pools.len() && changes.in_flight.len() == lane.volumes.len();
+        if !same {
+            return Err(RestoreError::Unsound("the pools and volumes"));
+        }
+        lane.gate.resume(&changes.meters)?;
+        for (volume, in_flight) in lane.volumes.iter_mut().zip(&changes.in_flight) {
+            if let Some(volume) = volume {
+                volume.in_flight = *in_flight;
+            }
+        }
+        lane.slab
+            .resume(changes.slots, changes.generation)
+            .ok_or(RestoreError::Unsound("a slot"))?;
+        for (pool, saved) in pools.into_iter().zip(changes.pools) {
+            lane.pools.push(pool.take(saved, now)?);
+        }
+        (lane.poor, lane.blocked, lane.later) = (changes.poor, changes.blocked, changes.later);
+        lane.check_slots()?;
+        lane.claim_slots(segments)?;
+        Ok(lane)
+    }
+}
+
+impl HeirPool {
+    fn take(self, saved: SavedPool<StateChanges>, now: Nanos) -> Result<Pool, RestoreError> {
+        let HeirPool { medium, memory, superblock, mut state, keys, tail } = self;
+        let second = if saved.second { Copy::Second } else { Copy::First };
+        let (superblock, copy) =
+            if saved.superblock.is_empty() { (superblock, second) } else { saved.decode()? };
+        let log = Log::restored(tail, saved.log)?;
+        state.follow(saved.state).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
+        let recovered = Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0 };
+        let mut pool = Pool::new(medium, memory, recovered);
+        pool.opened = true;
+        pool.last_change.1 = now;
+        (pool.frozen, pool.tickets, pool.commit) = (saved.frozen, saved.tickets, saved.commit);
+        (pool.pending_since, pool.covered) = (saved.pending_since, saved.covered);
+        (pool.pages, pool.room, pool.flushes) = (saved.pages, saved.room, saved.flushes);
+        (pool.answers, pool.scrub) = (saved.answers, saved.scrub);
+        pool.reap_needs = saved.reap_needs;
+        Ok(pool)
+    }
+}
+
+fn save_pool<S>(pool: &Pool, superblock: String, state: S) -> SavedPool<S> {
+    SavedPool {
+        medium: pool.medium,
+        superblock,
+        second: pool.copy == Copy::Second,
+        state,
+        log: pool.log.saved(),
+        frozen: pool.frozen,
+        tickets: pool.tickets,
+        commit: pool.commit,
+        pending_since: pool.pending_since,
+        covered: pool.covered,
+        pages: pool.pages.clone(),
+        room: pool.room,
+        flushes: pool.flushes,
+        answers: pool.answers.clone(),
+        scrub: pool.scrub,
+        reap_needs: pool.reap_needs,
+    }
+}
+
+/// What a volume counted goes along later.
 fn save_volume(volume: &Volume) -> SavedVolume {
     let back = match volume.back {
         Back::Null => SavedBack::Null,
@@ -201,40 +346,16 @@ fn save_volume(volume: &Volume) -> SavedVolume {
         bytes: volume.bytes,
         read_only: volume.read_only,
         node: volume.node,
-        statistics: volume.statistics.clone(),
+        statistics: Statistics::default(),
         in_flight: volume.in_flight,
     }
 }
 
 fn restore_volume<P: Port>(saved: SavedVolume, port: &mut P) -> Volume {
-    let memory = |medium: MediumIndex, port: &mut P| port.memory(medium);
     let back = match saved.back {
         SavedBack::Null => Back::Null,
-        SavedBack::Raw { medium } => Back::Raw { medium, memory: memory(medium, port) },
+        SavedBack::Raw { medium } => Back::Raw { medium, memory: port.memory(medium) },
         SavedBack::Thin { pool, number } => Back::Thin { pool, number },
     };
-    let mut volume = Volume::new(back, saved.bytes, saved.read_only, saved.node);
-    (volume.statistics, volume.in_flight) = (saved.statistics, saved.in_flight);
-    volume
-}
-
-fn restore_pool(
-    saved: SavedPool,
-    regions: Regions,
-    keys: KeyRing,
-    memory: Option<Region>,
-    now: Nanos,
-) -> Result<Pool, RestoreError> {
-    let (superblock, copy) = saved.decode()?;
-    let log = Log::restored(regions.tail, saved.log)?;
-    let state = State::restored(superblock.layout, saved.state, regions.frames, regions.extents);
-    let recovered = Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0 };
-    let mut pool = Pool::new(saved.medium, memory, recovered);
-    pool.opened = true;
-    pool.last_change.1 = now;
-    (pool.frozen, pool.tickets, pool.commit) = (saved.frozen, saved.tickets, saved.commit);
-    (pool.pending_since, pool.covered) = (saved.pending_since, saved.covered);
-    (pool.pages, pool.room, pool.flushes) = (saved.pages, saved.room, saved.flushes);
-    (pool.answers, pool.scrub, pool.reap_needs) = (saved.answers, saved.scrub, saved.reap_needs);
-    Ok(pool)
+    Volume::new(back, saved.bytes, saved.read_only, saved.node)
 }

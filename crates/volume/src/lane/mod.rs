@@ -45,6 +45,7 @@ use crate::units::{BLOCK, Lba, Nanos, Place, VolumeNumber};
 pub(crate) use buffers::Buffers;
 pub(crate) use command::Pending;
 pub(crate) use flush::Commit;
+pub use handover::Heir;
 pub(crate) use ops::{Line, MOST_PARTS, SavedSlot, Slab};
 pub(crate) use pool::Pool;
 pub use pool::{Frozen, Usage};

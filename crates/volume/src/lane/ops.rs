@@ -227,7 +227,7 @@ impl Slab {
     fn link_free(&mut self) {
         (self.free, self.free_count) = (NO_SLOT, 0);
         for index in (0..SLOTS).rev() {
-            if self.slots[index].body == Body::Free {
+            if matches!(self.slots[index].body, Body::Free) {
                 self.slots[index].next = self.free;
                 (self.free, self.free_count) = (index as Slot, self.free_count + 1);
             }
@@ -366,35 +366,39 @@ impl Slab {
     /// Every slot in use.
     pub fn used(&self) -> impl Iterator<Item = (Slot, &Body)> {
         let each = (0_u16..).zip(&self.slots);
-        each.filter(|(_, held)| held.body != Body::Free).map(|(index, held)| (index, &held.body))
+        each.filter(|(_, held)| !matches!(held.body, Body::Free))
+            .map(|(index, held)| (index, &held.body))
     }
-    /// What a successor needs of every slot.
-    pub fn saved(&self) -> Vec<SavedSlot> {
-        let each = (0_u16..)
-            .zip(&self.slots)
-            .filter(|(_, held)| held.body != Body::Free || held.generation != 0);
-        each.map(|(index, held)| SavedSlot {
+    /// What a successor needs: the slots in use, and a generation that none of the others
+    /// has had.
+    pub fn saved(&self) -> (Vec<SavedSlot>, u32) {
+        let last = self.slots.iter().map(|held| held.generation).max();
+        let each = (0_u16..).zip(&self.slots).filter(|(_, held)| !matches!(held.body, Body::Free));
+        let saved = |(index, held): (Slot, &Held)| SavedSlot {
             index,
             generation: held.generation,
             next: held.next,
             waits: held.waits,
             body: held.body.clone(),
-        })
-        .collect()
+        };
+        let slots = each.map(saved).collect();
+        (slots, last.unwrap_or(0).wrapping_add(1))
     }
-    /// The slots as a predecessor had them. None: it is no possible state.
-    pub fn restored(saved: Vec<SavedSlot>) -> Option<Self> {
-        let mut slab = Self::new();
+    /// The slots become as a predecessor had them. None: it is no possible state.
+    pub fn resume(&mut self, saved: Vec<SavedSlot>, generation: u32) -> Option<()> {
+        assert!(self.in_use() == 0, "nothing is in flight yet");
+        self.slots.iter_mut().for_each(|held| held.generation = generation);
         for slot in saved {
-            let held = slab.slots.get_mut(usize::from(slot.index))?;
             let linked = slot.waits && slot.next != NO_SLOT;
+            if linked && usize::from(slot.next) >= SLOTS {
+                return None;
+            }
+            let held = self.slots.get_mut(usize::from(slot.index))?;
             (held.generation, held.waits, held.body) = (slot.generation, slot.waits, slot.body);
             held.next = if linked { slot.next } else { NO_SLOT };
         }
-        slab.link_free();
-        let broken =
-            |held: &Held| held.waits && held.next != NO_SLOT && usize::from(held.next) >= SLOTS;
-        (!slab.slots.iter().any(broken)).then_some(slab)
+        self.link_free();
+        Some(())
     }
 }
 

@@ -91,6 +91,8 @@ pub(crate) struct Pool {
     pub reaping: bool,
     /// Reaping waits for this page.
     pub reap_needs: Option<Place>,
+    /// The superblock that a successor was told.
+    pub told: Option<Superblock>,
 }
 
 impl Pool {
@@ -129,6 +131,7 @@ impl Pool {
             scrub: None,
             reaping: true,
             reap_needs: None,
+            told: None,
         }
     }
     /// A read of the medium begins.

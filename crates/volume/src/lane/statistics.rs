@@ -92,6 +92,19 @@ impl Statistics {
         self.failed += 1;
         self.corrupt += u64::from(fault == Fault::Corrupt);
     }
+    /// Adds what another counted.
+    pub(crate) fn merge(&mut self, other: &Statistics) {
+        for (ours, theirs) in self.latency.iter_mut().zip(&other.latency) {
+            if let Some(theirs) = theirs {
+                ours.get_or_insert_default().merge(theirs);
+            }
+        }
+        for (ours, theirs) in self.bytes.iter_mut().zip(other.bytes) {
+            *ours += theirs;
+        }
+        self.failed += other.failed;
+        self.corrupt += other.corrupt;
+    }
     /// Puts what was answered at once in the histograms.
     pub(crate) fn settle(&mut self, now: Nanos) {
         let took = now.since(self.batch);

@@ -53,12 +53,13 @@ impl Log {
     }
 
     /// Goes on with the tail of a predecessor. Groups that it has handed out are still
-    /// under way: [`Log::written`] is to be called for them here.
+    /// under way: [`Log::written`] is to be called for them here. Only where the tail is
+    /// open is looked at, since nothing is served meanwhile: its groups are as they were.
     ///
     /// # Errors
     /// [`TailError`] when the tail is not the one that the saved state is about.
     pub fn restored(tail: Region, saved: SavedLog) -> Result<Log, TailError> {
-        let found = tail::read(&tail)?.ok_or(TailError::Unknown)?;
+        let found = tail::head(&tail)?.ok_or(TailError::Unknown)?;
         if found.tag != saved.tag {
             return Err(TailError::OtherPool);
         }
@@ -68,31 +69,30 @@ impl Log {
             && found.opened.offset == saved.ring.head
             && found.block == saved.held.head
             && found.end == saved.end
-            && saved.sound(&tail, &found);
+            && saved.sound(&tail);
         if same { Ok(assemble(tail, &found, saved)) } else { Err(TailError::Stale) }
     }
 }
 
 impl SavedLog {
-    /// Whether its parts agree with each other and with what was found.
-    fn sound(&self, region: &Region, found: &Found) -> bool {
-        let kept = self.groups.iter().zip(&found.closed);
+    /// Whether its parts agree with each other.
+    fn sound(&self, region: &Region) -> bool {
+        let oldest = self.number.checked_sub(self.held.groups);
+        let mut numbers = (oldest.unwrap_or(u64::MAX)..).zip(&self.groups);
         let rings = self.held.sound() && self.ring.sound();
         let blocks = self.held.blocks == tail::blocks_of(region);
         rings
             && blocks
-            && self.groups.len() == found.closed.len()
+            && oldest.is_some()
             && self.held.groups == self.groups.len() as u64
             && (GROUP_HEADER..=GROUP_BYTES).contains(&self.end)
-            && self.first.0 + found.records.len() as u64 == self.next.0
+            && self.first <= self.next
             && (self.number - self.held.groups..=self.number).contains(&self.handed)
             && self.durable <= self.written_through
             && self.written_through < self.next
-            && kept.into_iter().all(|(group, found)| {
-                group.number == found.header.number
-                    && group.block == found.block
-                    && group.blocks == found.header.blocks()
-                    && group.offset == found.header.offset
+            && numbers.all(|(number, group)| {
+                let end = group.block.checked_add(group.blocks);
+                group.number == number && end.is_some_and(|end| end <= self.held.blocks)
             })
     }
 }

@@ -159,6 +159,16 @@ pub(super) struct Found {
 /// Reads a tail; nothing when the memory was never made one. Whatever the bytes are,
 /// this does not panic.
 pub(super) fn read(region: &Region) -> Result<Option<Found>, TailError> {
+    let Some(mut found) = head(region)? else { return Ok(None) };
+    let ring = Ring { blocks: blocks_of(region), start: 0, head: 0, groups: 0 };
+    found.closed = closed(region, ring, found.opened, found.block)?;
+    let at = Tail::at(found.block) + GROUP_HEADER;
+    found.records = decode(region.bytes(at, found.end - GROUP_HEADER))?;
+    Ok(Some(found))
+}
+
+/// As [`read`], without groups and records.
+pub(super) fn head(region: &Region) -> Result<Option<Found>, TailError> {
     if region.len() < BLOCK || load(region, 0) == 0 {
         return Ok(None);
     }
@@ -179,17 +189,15 @@ pub(super) fn read(region: &Region) -> Result<Option<Found>, TailError> {
     if !begins || !(GROUP_HEADER..=GROUP_BYTES).contains(&end) {
         return Err(TailError::Damaged);
     }
-    let closed = closed(region, ring, opened, block)?;
-    let bytes = region.bytes(Tail::at(block) + GROUP_HEADER, end - GROUP_HEADER);
     Ok(Some(Found {
         tag: PoolTag(load(region, TAG)),
         incarnation: narrow(load(region, INCARNATION))?,
         slot,
-        closed,
+        closed: Vec::new(),
         opened,
         block,
         end,
-        records: decode(bytes)?,
+        records: Vec::new(),
     }))
 }
 

@@ -156,6 +156,29 @@ impl Gate {
         Saved { now: Nanos(self.now), nodes: self.entries.iter().map(save).collect() }
     }
 
+    /// What of [`Gate::save`] changes while nobody sets limits: when it was last asked,
+    /// and when the meters of each node are clear.
+    pub fn meters(&self) -> SavedMeters {
+        let clear = |meter: &Meter| Nanos(meter.clear_at());
+        let each = |entry: &Entry| entry.settled().iter().map(clear).collect();
+        SavedMeters { now: Nanos(self.now), nodes: self.entries.iter().map(each).collect() }
+    }
+
+    /// Goes on with the meters of a gate that has the same nodes and limits.
+    ///
+    /// # Errors
+    /// [`SavedError::Meters`] for other nodes or limits.
+    pub fn resume(&mut self, meters: &SavedMeters) -> Result<(), SavedError> {
+        if meters.nodes.len() != self.entries.len() {
+            return Err(SavedError::Meters { node: meters.nodes.len() });
+        }
+        self.now = meters.now.0;
+        for (node, (entry, clear_at)) in self.entries.iter_mut().zip(&meters.nodes).enumerate() {
+            entry.resume(node, clear_at)?;
+        }
+        Ok(())
+    }
+
     /// Goes on as the one that was saved, by the same clock; nodes keep their names.
     ///
     /// # Errors
@@ -227,14 +250,19 @@ impl Entry {
         }
         let mut entry = Self { parent, used: true, ..Self::unused() };
         entry.set(node.limits, saved.now.0);
-        if entry.meters().len() != node.clear_at.len() {
+        entry.resume(at, &node.clear_at)?;
+        Ok(entry)
+    }
+
+    fn resume(&mut self, at: usize, clear_at: &[Nanos]) -> Result<(), SavedError> {
+        if self.meters().len() != clear_at.len() {
             return Err(SavedError::Meters { node: at });
         }
-        for (meter, clear_at) in entry.meters.iter_mut().zip(&node.clear_at) {
+        for (meter, clear_at) in self.meters.iter_mut().zip(clear_at) {
             meter.resume(clear_at.0);
         }
-        entry.clear_at = entry.meters().iter().map(Meter::clear_at).max().unwrap_or(0);
-        Ok(entry)
+        self.clear_at = self.meters().iter().map(Meter::clear_at).max().unwrap_or(0);
+        Ok(())
     }
 
     fn meters(&self) -> &[Meter] {
@@ -317,6 +345,15 @@ pub struct Saved {
     pub now: Nanos,
     /// The nodes by number; none where one was removed.
     pub nodes: Vec<Option<SavedNode>>,
+}
+
+/// The meters of a gate at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedMeters {
+    /// When it was last asked.
+    pub now: Nanos,
+    /// For each node by number what [`SavedNode::clear_at`] is; empty where one was removed.
+    pub nodes: Vec<Vec<Nanos>>,
 }
 
 /// A node at rest.

@@ -12,6 +12,6 @@ mod shares;
 #[cfg(test)]
 mod accuracy;
 
-pub use gate::{Gate, Node, Saved, SavedError, SavedNode};
+pub use gate::{Gate, Node, Saved, SavedError, SavedMeters, SavedNode};
 pub use meter::LATENESS;
 pub use shares::{Member, Shares, cost};

@@ -1,14 +1,46 @@
 //! The program is replaced while it serves.
 
-use bedplate_volume::lane::Lane;
-use bedplate_volume::saved::Saved;
+use bedplate_volume::lane::Heir;
+use bedplate_volume::saved::{Saved, decode, encode};
 use bedplate_volume::seal::keys::{Cipher, KeyRing};
 
 use super::world::{World, again, segments, settings, volume_key};
 
 impl World {
-    /// The lane is saved and goes on as another, with what is in flight.
+    /// The lane is saved and goes on as another, with what is in flight. It serves on
+    /// until the end, while its heir follows.
     fn replace(&mut self) {
+        let saved = Saved::from_bytes(&self.lane.prepare_heir().to_bytes()).expect("just written");
+        let mut keys = KeyRing::new();
+        for entry in &self.lane.directory(super::world::POOL).expect("a pool").origins {
+            let found = self.keys.values().flatten().find(|(origin, _)| origin == entry.0);
+            keys.insert(
+                *entry.0,
+                found.map_or(Cipher::Plain, |(_, key)| Cipher::from(&volume_key(*key))),
+            );
+        }
+        let (regions, buffers) = (vec![(self.regions(), keys)], again(self.memory[3]));
+        let mut heir =
+            Heir::new(settings(), saved, buffers, regions, &mut self.disk).expect("an heir");
+        for round in 0..self.chance.below(3) {
+            for _ in 0..self.chance.below(12) {
+                self.ask();
+                self.step();
+            }
+            let bytes = encode(&self.lane.changes(), round == 0);
+            heir.follow(decode(&bytes).expect("just written")).expect("it fits");
+        }
+        self.come_to_rest();
+        let bytes = encode(&self.lane.save(self.now), self.chance.below(2) == 0);
+        let (changes, counted) = (decode(&bytes).expect("just written"), self.lane.counted());
+        let asked = &mut self.asked;
+        let mut memory =
+            |tag: bedplate_volume::Tag| segments(asked.get_mut(&tag.0).expect("in flight"));
+        self.lane = heir.take(changes, &mut memory, self.now).expect("a successor");
+        self.lane.add_counted(&counted);
+    }
+
+    fn come_to_rest(&mut self) {
         self.lane.prepare_to_save(true);
         for _ in 0..100_000 {
             if self.lane.can_save() {
@@ -19,31 +51,6 @@ impl World {
             self.lane.turn(self.now, &mut self.disk);
             self.hear();
         }
-        let saved = self.lane.save(self.now).to_bytes();
-        let saved = Saved::from_bytes(&saved).expect("what was just written");
-        let mut keys = KeyRing::new();
-        for entry in &self.lane.directory(super::world::POOL).expect("a pool").origins {
-            let found = self.keys.values().flatten().find(|(origin, _)| origin == entry.0);
-            keys.insert(
-                *entry.0,
-                found.map_or(Cipher::Plain, |(_, key)| Cipher::from(&volume_key(*key))),
-            );
-        }
-        let regions = vec![(self.regions(), keys)];
-        let buffers = again(self.memory[3]);
-        let asked = &mut self.asked;
-        let mut memory =
-            |tag: bedplate_volume::Tag| segments(asked.get_mut(&tag.0).expect("in flight"));
-        self.lane = Lane::restore(
-            settings(),
-            saved,
-            buffers,
-            regions,
-            &mut memory,
-            self.now,
-            &mut self.disk,
-        )
-        .expect("a successor");
     }
 }
 
