@@ -94,16 +94,16 @@ impl Lane {
     /// A pool is opened: a superblock with a new incarnation goes to the medium before
     /// anything of the log is written under it. Where recovery dropped records, they must
     /// never be read again: what they say is made obsolete by a whole checkpoint.
+    ///
+    /// First comes a sync, in every case. After the death of a process the copy of the
+    /// superblock that recovery found may be in the cache of the medium only; were the
+    /// other one written beside it, a loss of power could tear both.
     pub(super) fn open_pool<P: Port>(&mut self, index: PoolIndex, now: Nanos, port: &mut P) {
         let pool = &mut self.pools[usize::from(index.0)];
         let next = Superblock { incarnation: pool.log.incarnation(), ..pool.superblock };
-        let stage = if pool.dropped { Stage::Sync } else { Stage::Superblock };
+        let stage = Stage::Sync;
         pool.running = Some(Running { stage, opening: true, ..Running::of(next) });
-        let begun = match stage {
-            Stage::Sync => self.sync_metadata(index, port),
-            _ => !self.write_superblock(index, port),
-        };
-        if !begun {
+        if !self.sync_metadata(index, port) {
             self.stage_over(index, now, port);
         }
     }
