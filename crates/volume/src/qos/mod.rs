@@ -7,11 +7,13 @@
 
 mod gate;
 mod meter;
+mod saved;
 mod shares;
 
 #[cfg(test)]
 mod accuracy;
 
-pub use gate::{Gate, Node, Saved, SavedError, SavedMeters, SavedNode};
+pub use gate::{Gate, Node};
 pub use meter::LATENESS;
+pub use saved::{Saved, SavedError, SavedMeters, SavedNode};
 pub use shares::{Member, Shares, cost};
