@@ -12,7 +12,7 @@
 use volume::Nanos;
 
 /// How long a look is held back.
-const HOLD: Nanos = Nanos(40_000);
+const HOLD: Nanos = Nanos(50_000);
 /// It is worth it if at least so many requests came.
 const WORTH: usize = 4;
 /// Requests until it is tried again, after it was worth it.

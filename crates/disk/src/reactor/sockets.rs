@@ -31,7 +31,9 @@ pub(super) struct Socket {
     until: u64,
     /// When to look at it again.
     pace: Pace,
-    /// Looks are held back until then, so that requests gather.
+    /// So long looks are held back after answers are sent, so that requests gather.
+    hold: u64,
+    /// Until then they are.
     held: u64,
     /// The ring tells when the socket is readable.
     polled: bool,
@@ -94,6 +96,7 @@ impl Reactor {
             idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
             until: 0,
             pace: Pace::default(),
+            hold: 0,
             held: 0,
             polled: false,
             readable: true,
@@ -179,8 +182,8 @@ impl Reactor {
                 worked |= count > 0;
                 // With a full quantum there is more already.
                 if count > 0 && count < quantum {
-                    let hold = socket.pace.after(count as usize).0;
-                    socket.held = if hold > 0 { now + hold } else { 0 };
+                    socket.hold = socket.pace.after(count as usize).0;
+                    socket.held = now + socket.hold;
                 }
             }
         }
@@ -238,6 +241,10 @@ impl Reactor {
         if !socket.dead && socket.connection.has_output() {
             socket.again = true;
             match socket.transport.send(&mut socket.connection) {
+                Ok(Sent::All) if socket.hold > 0 => {
+                    // The client has something to do from now on.
+                    socket.held = world::clock::monotonic_nanos() + socket.hold;
+                }
                 Ok(Sent::All) => {}
                 Ok(Sent::Some) => socket.until = now + PATIENCE,
                 Err(_) => socket.dead = true,

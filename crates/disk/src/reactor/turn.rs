@@ -16,7 +16,7 @@ const QUANTUM: u32 = 16;
 const ALONE: u32 = 64;
 /// Shorter waits are not slept through, nanoseconds: falling asleep and waking cost as
 /// much.
-const NAP: u64 = 15_000;
+const NAP: u64 = 10_000;
 /// Longest sleep, so that a clock of a lane that says nothing is still looked at.
 const LONGEST: Duration = Duration::from_secs(1);
 
