@@ -59,6 +59,8 @@ pub struct Engine {
     pub(crate) numbers: AtomicU64,
     /// The control socket, to be served again when a replacement failed.
     pub(crate) orders_socket: Mutex<Option<OwnedFd>>,
+    /// Orders that are not answered yet.
+    pub(crate) underway: std::sync::Arc<crate::orders::Underway>,
     /// One order that changes something at a time.
     pub(crate) orders: Mutex<()>,
     /// What happens while a successor is being put in our place.

@@ -26,6 +26,8 @@ use crate::shared::signals::Signals;
 
 /// Memory for data on its way between guests and media, in bytes.
 const BUFFERS: usize = 32 << 20;
+/// A replaced engine waits so long for orders that are not answered.
+const GOODBYE: std::time::Duration = std::time::Duration::from_secs(10);
 /// Under which key the socket of orders is deposited.
 const ORDERS: &str = "orders";
 
@@ -136,6 +138,7 @@ pub(crate) fn make(
         confinement: Mutex::new("not confined".into()),
         numbers: AtomicU64::new(1),
         orders_socket: Mutex::new(None),
+        underway: Arc::default(),
         orders: Mutex::new(()),
         replacing: Replacing::default(),
     }))
@@ -224,7 +227,8 @@ impl Engine {
 
     fn serve_orders(self: &Arc<Self>, listener: UnixListener) -> io::Result<Serving> {
         let engine = Arc::clone(self);
-        orders::serve(listener, Arc::new(move |order| engine.carry_out(order)))
+        let underway = Arc::clone(&self.underway);
+        orders::serve(listener, Arc::new(move |order| engine.carry_out(order)), underway)
     }
 
     /// The end in good order: what was acknowledged becomes durable, clients are hung up on.
@@ -267,7 +271,12 @@ fn attend(engine: &Arc<Engine>, signals: &Signals, serving: Serving) -> Result<(
             Ok(Some(message)) if message.kind == Kind::Stop => break "the keeper says so",
             Ok(Some(message)) if message.kind == Kind::Peer => {
                 match crate::handover::hand_over(engine, message, &mut serving) {
-                    crate::handover::Outcome::HandedOver => return Ok(()),
+                    crate::handover::Outcome::HandedOver => {
+                        if !engine.underway.answered(GOODBYE) {
+                            tracing::warn!("an order was not answered before the end");
+                        }
+                        return Ok(());
+                    }
                     crate::handover::Outcome::GoesOn => {}
                 }
             }

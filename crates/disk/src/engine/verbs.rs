@@ -11,7 +11,7 @@ use super::book::Served;
 use super::clients::Clients;
 use super::guests::Guests;
 use super::problem::{problem, system};
-use super::{Engine, Table};
+use super::{Engine, LANE, Table};
 use crate::keeper::client::Deposits;
 use crate::virtio_blk::Device;
 
@@ -31,6 +31,11 @@ impl Engine {
             DiskOrder::Replace { program } => told(self.replace(program.map(PathBuf::from))?),
             changes => {
                 let _alone = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+                // It may have waited while a successor took over.
+                if self.page.owner(LANE) != self.generation {
+                    let what = "another engine serves now";
+                    return Err(problem("replaced", what, "give the order again"));
+                }
                 self.change_something(changes)
             }
         }

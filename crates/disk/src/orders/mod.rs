@@ -6,7 +6,7 @@
 
 mod server;
 
-pub use server::{Serving, serve};
+pub use server::{Serving, Underway, serve};
 
 use std::path::{Path, PathBuf};
 

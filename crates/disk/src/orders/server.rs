@@ -2,8 +2,8 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,37 @@ use crate::listening::{Stop, accept};
 const CLIENTS: usize = 64;
 /// A client that says nothing for so long is hung up on.
 const SILENCE: Duration = Duration::from_secs(60);
+
+/// Orders whose answers are not written yet. A process that was replaced ends when there
+/// are none: who asked for the replacement is to hear of it.
+#[derive(Debug, Default)]
+pub struct Underway {
+    count: Mutex<usize>,
+    fewer: Condvar,
+}
+
+/// One of them, until this is dropped.
+struct Answering<'a>(&'a Underway);
+
+impl Underway {
+    fn begin(&self) -> Answering<'_> {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Answering(self)
+    }
+    /// Waits until all are answered, for so long at most. `false`: some are not.
+    pub fn answered(&self, patience: Duration) -> bool {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.fewer.wait_timeout_while(count, patience, |count| *count > 0);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 == 0
+    }
+}
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.fewer.notify_all();
+    }
+}
 
 /// Carries orders out.
 pub type CarryOut = dyn Fn(DiskOrder) -> Result<serde_json::Value, DiskProblem> + Send + Sync;
@@ -37,7 +68,11 @@ impl Serving {
 }
 
 /// Serves orders on a socket.
-pub fn serve(listener: UnixListener, carry_out: Arc<CarryOut>) -> io::Result<Serving> {
+pub fn serve(
+    listener: UnixListener,
+    carry_out: Arc<CarryOut>,
+    underway: Arc<Underway>,
+) -> io::Result<Serving> {
     let stop = Stop::new()?;
     let ours = stop.clone();
     let clients = Arc::new(AtomicUsize::new(0));
@@ -47,8 +82,9 @@ pub fn serve(listener: UnixListener, carry_out: Arc<CarryOut>) -> io::Result<Ser
             return;
         }
         let (carry_out, counted) = (Arc::clone(&carry_out), Arc::clone(&clients));
+        let underway = Arc::clone(&underway);
         let run = move || {
-            if let Err(error) = converse(&stream, &*carry_out) {
+            if let Err(error) = converse(&stream, &*carry_out, &underway) {
                 tracing::debug!(%error, "a client of the control socket went away");
             }
             counted.fetch_sub(1, Ordering::Relaxed);
@@ -63,7 +99,7 @@ pub fn serve(listener: UnixListener, carry_out: Arc<CarryOut>) -> io::Result<Ser
     Ok(Serving { stop, thread })
 }
 
-fn converse(stream: &UnixStream, carry_out: &CarryOut) -> io::Result<()> {
+fn converse(stream: &UnixStream, carry_out: &CarryOut, underway: &Underway) -> io::Result<()> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -72,6 +108,7 @@ fn converse(stream: &UnixStream, carry_out: &CarryOut) -> io::Result<()> {
         if line.is_empty() {
             return Ok(());
         }
+        let _answering = underway.begin();
         let mut reply = serde_json::to_vec(&answer(&line, carry_out))?;
         reply.push(b'\n');
         (&*stream).write_all(&reply)?;
@@ -108,6 +145,25 @@ mod tests {
         assert_eq!(reply, DiskReply::Ok(serde_json::Value::Null));
         let DiskReply::Error(problem) = answer(b"{}", &refuse) else { panic!("refused") };
         assert_eq!(problem.code, "order_not_understood");
+    }
+
+    #[test]
+    fn an_order_is_under_way_until_its_answer_is_written() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let underway = Arc::new(Underway::default());
+        let seen = Arc::clone(&underway);
+        let during = move |_: DiskOrder| {
+            assert!(!seen.answered(Duration::ZERO), "it is not answered yet");
+            Ok(serde_json::Value::Null)
+        };
+        let theirs_too = Arc::clone(&underway);
+        let serving = std::thread::spawn(move || converse(&ours, &during, &theirs_too));
+        theirs.write_all(b"{\"verb\":\"status\"}\n").unwrap();
+        let mut reply = String::new();
+        BufReader::new(&theirs).read_line(&mut reply).unwrap();
+        assert!(underway.answered(SILENCE) && reply.contains("null"), "{reply}");
+        drop(theirs);
+        serving.join().unwrap().unwrap();
     }
 
     proptest! {
