@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use volume::{Fault, Kind, Outcome, VolumeNumber};
 
+use super::engine::Crash;
 use super::findings::Findings;
 use super::history::{After, History, Moment, Verdict};
 use super::stamp::{self, Number, SECTOR};
@@ -27,6 +28,11 @@ pub struct Known {
     pub history: History,
     /// It is being deleted: it may be there or not.
     pub leaving: bool,
+    /// Nobody was told that it is there: it was found after the death of a process, and
+    /// a loss of power may still take it away.
+    pub unsure: bool,
+    /// As `unsure`, of its size: it was promised to have so many bytes at least.
+    pub least: Option<u64>,
 }
 
 /// A part of a write: whether it is there for certain once it was answered.
@@ -85,6 +91,9 @@ pub struct Client {
     pub orders: BTreeMap<u64, Order>,
     /// Commands that failed, and may have happened.
     unsure: Vec<Order>,
+    /// What was gone after the death of a process, though nobody was told that it is: a
+    /// loss of power may bring it back.
+    gone: Vec<Known>,
     now: Moment,
     tags: u64,
     numbers: Number,
@@ -181,6 +190,7 @@ impl Client {
         let order = self.orders.remove(&tag).expect("an answer to what was asked, once");
         let now = self.tick();
         self.promises += 1;
+        self.all_is_durable();
         match order {
             Order::Grow { volume, bytes } => {
                 if let Some(known) = self.get_mut(volume) {
@@ -190,6 +200,12 @@ impl Client {
             Order::Remove { number } => self.known.retain(|known| known.number != number),
             order => self.known.extend(self.made(&order, number, now, true)),
         }
+    }
+
+    /// Everything before it is durable, and not to be taken away any more.
+    fn all_is_durable(&mut self) {
+        self.known.iter_mut().for_each(|known| (known.unsure, known.least) = (false, None));
+        self.gone.clear();
     }
 
     /// A command failed. `certain`: nothing changed. Otherwise the next crash shows
@@ -213,19 +229,26 @@ impl Client {
         now: Moment,
         answered: bool,
     ) -> Option<Known> {
-        let leaving = false;
+        let (leaving, unsure, least) = (false, !answered, None);
+        let known = |number, name: &String, of, base, history| Known {
+            number,
+            name: name.clone(),
+            of,
+            base,
+            history,
+            leaving,
+            unsure,
+            least,
+        };
         Some(match order {
-            Order::Create { name, bytes } => {
-                let history = History::new(*bytes);
-                Known { number, name: name.clone(), of: None, base: None, history, leaving }
-            }
+            Order::Create { name, bytes } => known(number, name, None, None, History::new(*bytes)),
             Order::Snapshot { of, name, began } => {
                 let history = self.get(*of)?.history.snapshot(*began, now, answered);
-                Known { number, name: name.clone(), of: Some(*of), base: None, history, leaving }
+                known(number, name, Some(*of), None, history)
             }
             Order::Clone { of, name } => {
                 let history = self.get(*of)?.history.clone();
-                Known { number, name: name.clone(), of: None, base: Some(*of), history, leaving }
+                known(number, name, None, Some(*of), history)
             }
             Order::Grow { .. } | Order::Remove { .. } => return None,
         })
@@ -245,10 +268,19 @@ impl Client {
     /// The process died or the power went: nothing that is in flight is answered any
     /// more. `found` are the numbers, names and sizes of what is there afterwards. What
     /// was promised must be among it, and nothing that nobody asked for.
-    pub fn crashed(&mut self, found: &[(VolumeNumber, String, u64)], findings: &mut Findings) {
+    pub fn crashed(
+        &mut self,
+        found: &[(VolumeNumber, String, u64)],
+        crash: Crash,
+        findings: &mut Findings,
+    ) {
         let now = self.tick();
         for (number, name, _) in found {
             if self.get(*number).is_some() {
+                continue;
+            }
+            if let Some(at) = self.gone.iter().position(|known| known.number == *number) {
+                self.known.push(self.gone.swap_remove(at));
                 continue;
             }
             let mut orders = self.orders.values().chain(&self.unsure);
@@ -262,7 +294,7 @@ impl Client {
             known.history.killed(now);
             let there = found.iter().find(|(number, ..)| *number == known.number);
             let Some((_, name, bytes)) = there else {
-                if !known.leaving {
+                if !known.leaving && !known.unsure {
                     findings.lost(format!("{:?} {} is gone", known.number, known.name));
                 }
                 continue;
@@ -274,15 +306,28 @@ impl Client {
             let had = known.history.sectors() * SECTOR as u64;
             let grows = |order: &Order| matches!(order, Order::Grow { volume, bytes: to } if *volume == known.number && to == bytes);
             match self.orders.values().chain(&self.unsure).any(grows) {
-                true => known.history.grow(*bytes),
+                true if had < *bytes => {
+                    known.least.get_or_insert(had);
+                    known.history.grow(*bytes);
+                }
+                false if known.least.is_some_and(|least| (least..had).contains(bytes)) => {
+                    known.history.shrink(*bytes);
+                }
                 false if had != *bytes => {
                     findings.lost(format!("{:?} has {bytes} bytes and had {had}", known.number));
                 }
-                false => {}
+                _ => {}
             }
             known.leaving = false;
         }
-        self.known.retain(|known| found.iter().any(|(number, ..)| *number == known.number));
+        let there = |known: &Known| found.iter().any(|(number, ..)| *number == known.number);
+        let (known, gone) = std::mem::take(&mut self.known).into_iter().partition(there);
+        self.known = known;
+        self.gone.extend::<Vec<_>>(gone);
+        if crash == Crash::Cut {
+            // What is there after a loss of power is there for good.
+            self.all_is_durable();
+        }
         self.requests.clear();
         self.orders.clear();
         self.unsure.clear();

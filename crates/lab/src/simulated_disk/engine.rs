@@ -7,9 +7,9 @@ use model::volume::Limits;
 use uuid::Uuid;
 use volume::directory::Change;
 use volume::lane::command::{Answered, Command, CommandError};
-use volume::lane::{Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
+use volume::lane::{Heir, Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
 use volume::recover::{Piece, Recovered, Regions, Trust, needs, recover};
-use volume::saved::Saved;
+use volume::saved::{Saved, decode, encode};
 use volume::seal::keys::{Cipher, KeyRing};
 use volume::units::BLOCK;
 use volume::{Fault, Kind, MediumFault, Nanos, Outcome, Request, Segment, Tag, VolumeNumber};
@@ -18,7 +18,7 @@ use world::entropy::{Entropy, Seeded};
 
 use super::client::Order;
 use super::memory::{Loan, Shelf};
-use super::port::Driver;
+use super::port::{Driver, is_page};
 
 /// Bytes of the log's tail. Few, so that it is often full.
 const TAIL: usize = 256 << 10;
@@ -28,8 +28,6 @@ const FRAMES: usize = 128 * BLOCK;
 const BUFFERS: usize = 2 << 20;
 /// Which piece of the memory the tail is.
 const TAIL_PIECE: usize = 0;
-/// Which piece is for a lane that does nothing.
-const SPARE_PIECE: usize = 4;
 /// The only medium.
 const MEDIUM: MediumIndex = MediumIndex(0);
 /// So many turns and completions are enough for one read.
@@ -122,7 +120,6 @@ impl Engine {
             extents: shelf.lend(needs(size).extents.next_multiple_of(BLOCK), true, loan),
         };
         let buffers = shelf.lend(BUFFERS, false, loan);
-        let _spare = shelf.lend(BUFFERS, false, loan);
         let mut read = |at: u64, into: &mut [u8]| {
             if !disk.seen().holds(at, into.len()) {
                 return Err(MediumFault::Short);
@@ -139,20 +136,32 @@ impl Engine {
     }
 
     /// What recovers what a crash left of this one.
+    ///
+    /// Also says what it is to be judged as. When the disk has failed and said so, it may
+    /// have lost groups of the log that the tail does not have any more: then the pool is
+    /// opened as after a loss of power, as the service does.
     pub fn successor(
         &self,
         disk: ModelDisk,
         crash: Crash,
         shelf: &mut Shelf,
-    ) -> Result<Self, String> {
+    ) -> Result<(Self, Crash), String> {
         let mut tail = Vec::new();
         if crash == Crash::Kill {
             tail.resize(TAIL, 0);
             self.loan.look(TAIL_PIECE, &mut tail);
         }
-        let mut next = Self::open(disk, crash, (crash == Crash::Kill).then_some(&tail), shelf)?;
+        let failing = self.expected.contains(&Fault::Frozen);
+        let spare = (failing && crash == Crash::Kill).then(|| disk.clone());
+        let tail = (crash == Crash::Kill).then_some(&tail[..]);
+        let (mut next, as_after) = match (Self::open(disk, crash, tail, shelf), spare) {
+            (Err(why), Some(disk)) if why.contains("its tail begins at") => {
+                (Self::open(disk, Crash::Cut, None, shelf)?, Crash::Cut)
+            }
+            (next, _) => (next?, crash),
+        };
         next.expected.clone_from(&self.expected);
-        Ok(next)
+        Ok((next, as_after))
     }
 
     /// The end: gives the disk and the memory back.
@@ -266,6 +275,21 @@ impl Engine {
         segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
         give_up: bool,
     ) -> Result<(), String> {
+        let bytes = self.lane.prepare_heir().to_bytes();
+        let saved = Saved::from_bytes(&bytes).map_err(|error| error.to_string())?;
+        let mut keys = KeyRing::new();
+        let directory = self.lane.directory(self.pool).expect("the pool is there");
+        for origin in directory.origins.keys() {
+            keys.insert(*origin, Cipher::Plain);
+        }
+        let [tail, frames, extents, buffers] = [0, 1, 2, 3].map(|piece| self.loan.again(piece));
+        let pools = vec![(Regions { tail, frames, extents }, keys)];
+        let heir = Heir::new(settings(), saved, buffers, pools, &mut self.driver);
+        let mut heir = heir.map_err(|error| error.to_string())?;
+        self.turn(1_000);
+        let round = decode(&encode(&self.lane.changes(), true));
+        heir.follow(round.map_err(|error| error.to_string())?)
+            .map_err(|error| error.to_string())?;
         self.lane.prepare_to_save(true);
         let mut left = PATIENCE;
         while !self.lane.can_save() {
@@ -277,25 +301,13 @@ impl Engine {
                 return Err("it never comes to rest".to_owned());
             }
         }
-        let bytes =
-            serde_json::to_vec(&self.lane.save(self.now)).map_err(|error| error.to_string())?;
         if give_up {
             self.lane.prepare_to_save(false);
             return Ok(());
         }
-        let saved: Saved = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-        let mut keys = KeyRing::new();
-        let directory = self.lane.directory(self.pool).expect("the pool is there");
-        for origin in directory.origins.keys() {
-            keys.insert(*origin, Cipher::Plain);
-        }
-        // The predecessor is gone before its memory is used.
-        self.lane = Lane::new(settings(), self.loan.again(SPARE_PIECE));
-        let [tail, frames, extents, buffers] = [0, 1, 2, 3].map(|piece| self.loan.again(piece));
-        let pools = vec![(Regions { tail, frames, extents }, keys)];
-        let next =
-            Lane::restore(settings(), saved, buffers, pools, segments, self.now, &mut self.driver);
-        self.lane = next.map_err(|error| error.to_string())?;
+        let changes = decode(&encode(&self.lane.save(self.now), false));
+        let changes = changes.map_err(|error| error.to_string())?;
+        self.lane = heir.take(changes, segments, self.now).map_err(|error| error.to_string())?;
         Ok(())
     }
 
@@ -337,6 +349,15 @@ impl Engine {
 
     /// From now on the disk is as ill as this, and requests may fail with these.
     pub fn fall_ill(&mut self, ills: Ills, expected: Vec<Fault>) {
+        // Nobody can notice that a page of the map was lost and an older one is there: a
+        // disk that lies does so about data.
+        let mut block = [0; BLOCK];
+        for at in ills.within.clone().step_by(BLOCK) {
+            self.driver.disk.seen().read(at, &mut block);
+            if is_page(&block) {
+                self.driver.disk.spare(at);
+            }
+        }
         self.driver.disk.set_ills(ills);
         self.expected = expected;
     }

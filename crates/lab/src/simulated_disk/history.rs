@@ -79,6 +79,11 @@ impl History {
         self.sectors.extend(more);
     }
 
+    /// It is as small again as it was before it was made larger.
+    pub fn shrink(&mut self, bytes: u64) {
+        self.sectors.truncate(bytes as usize / SECTOR);
+    }
+
     /// A write began, to sectors from `first`. A write of zeros has number 0.
     pub fn begin(&mut self, now: Moment, first: u64, count: u64, number: Number) {
         let version = Version { number, began: now, ended: None, certain: false, durable: false };

@@ -22,7 +22,8 @@ pub enum Illness {
     Errors,
     /// Syncs fail.
     Syncs,
-    /// It lies about data.
+    /// It lies about data. Not about pages of the map: that one of them was not written
+    /// cannot be seen, since the one before it is whole.
     Lies,
     /// It is full now and then, and the pool is small for what is written.
     Full,

@@ -97,7 +97,8 @@ impl Loan {
     /// The same memory as a region once more, for a successor.
     pub fn again(&self, which: usize) -> Region {
         let piece = &self.pieces[which];
-        // SAFETY: as it was lent; the predecessor's region is dropped by then.
+        // SAFETY: as it was lent; one thread has both, and a successor touches nothing of
+        // it before the predecessor has given it up.
         unsafe { Region::new(piece.start, piece.length) }
     }
 }

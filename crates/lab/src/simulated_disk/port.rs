@@ -9,8 +9,15 @@ use volume::memory::{gather, scatter};
 use volume::{MediumFault, Outcome, Region, Segment, Tag};
 use world::disk::{Did, ModelDisk};
 
+/// What a page of the map says of itself, behind its checksum.
+const PAGE_MAGIC: [u8; 4] = *b"BPPG";
 /// `ENOSPC`.
 const FULL: i32 = 28;
+
+/// Whether this is a page of the map.
+pub fn is_page(bytes: &[u8]) -> bool {
+    bytes.get(4..8) == Some(&PAGE_MAGIC)
+}
 
 /// The disk, and what the lane said.
 #[derive(Debug)]
@@ -68,6 +75,9 @@ impl Port for Driver {
     fn write(&mut self, op: Op, _: MediumIndex, at: u64, from: &[Segment]) {
         let mut bytes = vec![0; self.ask(op, from)];
         gather(from, 0, &mut bytes);
+        if is_page(&bytes) {
+            self.disk.spare(at);
+        }
         self.disk.write(op.0, at, bytes);
     }
     fn sync(&mut self, op: Op, _: MediumIndex) {

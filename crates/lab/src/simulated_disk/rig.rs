@@ -238,6 +238,9 @@ impl Rig {
 
     /// Hears what was answered.
     pub fn hear(&mut self) {
+        if std::mem::take(&mut self.engine.driver.changed) > 0 {
+            self.findings.wrong("memory was changed while it was being written".to_owned());
+        }
         let replies = std::mem::take(&mut self.engine.driver.replies);
         for (tag, outcome) in replies {
             let Some(asked) = self.client.requests.get(&tag.0) else {
@@ -346,7 +349,7 @@ impl Rig {
     /// Starts on what a crash left.
     pub fn restart(&mut self, disk: ModelDisk, crash: Crash) {
         self.findings.recoveries += 1;
-        let next = match self.engine.successor(disk, crash, &mut self.shelf) {
+        let (next, crash) = match self.engine.successor(disk, crash, &mut self.shelf) {
             Ok(next) => next,
             Err(why) => {
                 self.findings.wrong(format!("no recovery after {crash:?}: {why}"));
@@ -363,7 +366,7 @@ impl Rig {
         self.free = (0..SLOTS).rev().collect();
         self.memory.clear();
         let found = self.engine.entries();
-        self.client.crashed(&found, &mut self.findings);
+        self.client.crashed(&found, crash, &mut self.findings);
         self.look(after(crash));
     }
 
@@ -379,9 +382,9 @@ impl Rig {
         self.findings.recoveries += 1;
         let Self { engine, shelf, guest, findings, .. } = self;
         match engine.successor(disk, crash, shelf) {
-            Ok(mut next) => {
+            Ok((mut next, crash)) => {
                 let mut client = self.client.clone();
-                client.crashed(&next.entries(), findings);
+                client.crashed(&next.entries(), crash, findings);
                 look(&mut next, &mut client, guest, after(crash), findings);
                 shelf.take_back(next.stop().1);
             }

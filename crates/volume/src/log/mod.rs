@@ -71,7 +71,11 @@ pub enum TailError {
     #[error("the pool has been used without this tail of its log")]
     Stale,
     /// The ring ends before the tail begins: what had been written is gone.
-    #[error("the log on the medium ends at group {ring}, and its tail begins at group {tail}")]
+    #[error(
+        "the log on the medium ends at group {ring}, and its tail begins at group {tail}: the \
+         medium lost what it had taken; open the pool as after a loss of power: what was \
+         flushed is there, what was only acknowledged may be missing"
+    )]
     Gap {
         /// The first group that the ring does not have.
         ring: u64,

@@ -6,6 +6,7 @@
 //! that no sync covers: so all outcomes of a short history can be enumerated, and
 //! some of a long one drawn.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ use super::image::{Image, SECTOR};
 use crate::entropy::{Entropy, Seeded};
 
 const BLOCK: usize = 4096;
+/// What is spared, is spared in such pieces: two blocks.
+const PAIR: u64 = 2 * BLOCK as u64;
 /// `EIO`.
 const FAILED: i32 = 5;
 /// `ENOSPC`.
@@ -41,7 +44,8 @@ pub struct Ills {
     pub lost: u32,
     /// It was written somewhere else.
     pub misdirected: u32,
-    /// The last three happen to writes in this range of bytes only, and hit only it.
+    /// The last three happen to writes in this range of bytes only, and hit only it,
+    /// without what is spared ([`ModelDisk::spare`]).
     pub within: Range<u64>,
 }
 
@@ -107,6 +111,7 @@ pub struct ModelDisk {
     answered: u64,
     ills: Ills,
     silent: u64,
+    spared: BTreeSet<u64>,
     entropy: Seeded,
 }
 
@@ -120,12 +125,22 @@ impl ModelDisk {
     pub fn holding(image: Image, ills: Ills, entropy: Seeded) -> Self {
         let seen = image.clone();
         let (volatile, waiting) = (Vec::new(), Vec::new());
-        Self { durable: image, seen, volatile, waiting, answered: 0, ills, silent: 0, entropy }
+        let spared = BTreeSet::new();
+        let (answered, silent) = (0, 0);
+        Self { durable: image, seen, volatile, waiting, answered, ills, silent, spared, entropy }
     }
 
     /// Changes how ill it is.
     pub fn set_ills(&mut self, ills: Ills) {
         self.ills = ills;
+    }
+    /// From now on it tells the truth about these 8 KiB: for what nobody could notice.
+    pub fn spare(&mut self, at: u64) {
+        self.spared.insert(at / PAIR);
+    }
+    fn spares(&self, at: u64, length: usize) -> bool {
+        let last = (at + length as u64).saturating_sub(1) / PAIR;
+        self.spared.range(at / PAIR..=last).next().is_some()
     }
     /// How often it did wrong and kept it to itself.
     pub fn silent(&self) -> u64 {
@@ -229,6 +244,9 @@ impl ModelDisk {
         if at < within.start || at + data.len() as u64 > within.end {
             return None;
         }
+        if self.spares(at, data.len()) {
+            return None;
+        }
         if self.entropy.chance(self.ills.lost) {
             return Some(None);
         }
@@ -241,7 +259,8 @@ impl ModelDisk {
         if self.entropy.chance(self.ills.misdirected) {
             let places = (within.end - within.start - data.len() as u64) / BLOCK as u64 + 1;
             let elsewhere = within.start + self.entropy.below(places) * BLOCK as u64;
-            return (elsewhere != at).then(|| Some((elsewhere, data.clone())));
+            let hits = elsewhere != at && !self.spares(elsewhere, data.len());
+            return hits.then(|| Some((elsewhere, data.clone())));
         }
         None
     }
@@ -288,7 +307,8 @@ impl ModelDisk {
         for (piece, fate) in pieces.iter().zip(fates) {
             apply(&mut image, piece, *fate);
         }
-        Self::holding(image, self.ills.clone(), entropy)
+        let spared = self.spared.clone();
+        Self { spared, ..Self::holding(image, self.ills.clone(), entropy) }
     }
 
     /// The disk after the process that used it was killed: what was answered is there
