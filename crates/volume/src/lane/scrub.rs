@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::format::page::LEAF_ENTRIES;
 use crate::request::{MediumFault, Tag};
 use crate::seal::crc;
-use crate::units::{EXTENT_BLOCKS, Lba, Nanos, Place, VolumeNumber};
+use crate::units::{EXTENT_BLOCKS, Epoch, Lba, Nanos, Origin, Place, VolumeNumber};
 
 use super::Lane;
 use super::command::{Answered, Command, CommandError};
@@ -109,22 +109,12 @@ impl Lane {
             let Ok(found) = find(pool, number, lba, most) else { continue };
             let (origin, birth) = pool.state.seal_of(found.place);
             let mut part = Part {
-                parent: NO_SLOT,
-                pool: index,
-                number,
-                phase: Phase::Reading,
-                lba,
                 place: found.place,
                 blocks: found.blocks,
-                mapped: 0,
-                from: 0,
-                bytes: 0,
-                skip: 0,
-                buffer: super::buffers::Buffer::default(),
                 origin,
                 birth,
-                ticket: 0,
                 crcs: found.crcs,
+                ..part_of(index, number, lba)
             };
             if pool.memory.is_some() {
                 self.verify(&part);
@@ -206,5 +196,27 @@ impl Lane {
             scrub.lba = Lba(leaf.saturating_mul(LEAF_ENTRIES as u32));
             scrub.report.unread += 1;
         }
+    }
+}
+
+/// A part that reads for a scrub, with nothing found yet.
+fn part_of(pool: PoolIndex, number: VolumeNumber, lba: Lba) -> Part {
+    Part {
+        parent: NO_SLOT,
+        pool,
+        number,
+        phase: Phase::Reading,
+        lba,
+        place: Place::NONE,
+        blocks: 0,
+        mapped: 0,
+        from: 0,
+        bytes: 0,
+        skip: 0,
+        buffer: super::buffers::Buffer::default(),
+        origin: Origin(0),
+        birth: Epoch(0),
+        ticket: 0,
+        crcs: Default::default(),
     }
 }

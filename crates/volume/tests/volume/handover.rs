@@ -4,7 +4,8 @@ use bedplate_volume::lane::Heir;
 use bedplate_volume::saved::{Saved, decode, encode};
 use bedplate_volume::seal::keys::{Cipher, KeyRing};
 
-use super::world::{World, again, segments, settings, volume_key};
+use super::memory::segments;
+use super::world::{World, again, settings, volume_key};
 
 impl World {
     /// The lane is saved and goes on as another, with what is in flight. It serves on

@@ -8,6 +8,7 @@ mod disk;
 mod faults;
 mod golden;
 mod handover;
+mod memory;
 mod model;
 mod null;
 mod random;

@@ -5,7 +5,8 @@ use bedplate_volume::{Fault, Kind, Nanos, Region, Request, Tag};
 use model::volume::Limits;
 
 use super::disk::Disk;
-use super::world::{Asked, segments, settings};
+use super::memory::segments;
+use super::world::{Asked, settings};
 
 fn request(kind: Kind, offset: u64, length: u64) -> Request<'static> {
     Request { kind, offset, length, fua: false, segments: &[] }

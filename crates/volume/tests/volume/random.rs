@@ -144,9 +144,9 @@ fn a_scrub_finds_what_is_damaged_and_reads_never_give_it() {
     };
     assert_eq!((report.blocks, report.corrupt, report.unread), (300, 0, 0));
     // One bit of each block that holds the first stamps.
-    let wanted = super::world::stamp_of(&world.read(volume, 80..81));
+    let wanted = super::memory::stamp_of(&world.read(volume, 80..81));
     let mut sector = [0; 512];
-    super::world::fill(&mut sector, wanted);
+    super::memory::fill(&mut sector, wanted);
     let at = world.disk.content.windows(512).position(|window| window == sector);
     let Some(at) = at.filter(|_| !world.encrypted) else { panic!("seed 6 is not encrypted") };
     world.disk.content[at + 77] ^= 4;
