@@ -323,7 +323,11 @@ fn dirty(queue: &Queue, depth: u16) {
 
 /// Sleeps until a queue has something, or for a moment.
 fn sleep(queues: &mut [Queue]) -> io::Result<()> {
-    let came = queues.iter_mut().fold(false, |came, queue| queue.arm() || came);
+    let mut came = false;
+    for queue in queues.iter_mut() {
+        // Every queue is armed, whatever the others say.
+        came |= queue.arm();
+    }
     if came {
         return Ok(());
     }

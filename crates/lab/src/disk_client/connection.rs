@@ -95,7 +95,7 @@ impl Connection {
 
     fn share_memory(&self) -> io::Result<()> {
         let mut table = pair(1, 0);
-        let length = self.memory.len() as u64;
+        let length = self.memory.length() as u64;
         for word in [GUEST_START, length, self.memory.user_address(), 0] {
             table.extend_from_slice(&word.to_le_bytes());
         }

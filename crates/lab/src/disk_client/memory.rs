@@ -54,7 +54,7 @@ impl Memory {
         self.file.as_fd()
     }
     /// Its length in bytes.
-    pub fn len(&self) -> usize {
+    pub fn length(&self) -> usize {
         self.length
     }
     /// Where it is mapped in this process, by which vhost-user names rings.
