@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             return ExitCode::from(Exit::Problem.code());
         }
     };
-    let exit = runtime.block_on(run(root));
+    let exit = runtime.block_on(run(*root));
     // What still reads a terminal or a pipe is not waited for.
     runtime.shutdown_background();
     ExitCode::from(exit.code())
@@ -67,12 +67,12 @@ fn log(root: &Root) {
 
 /// The roles that have threads of their own, and want none of a runtime. Gives back what
 /// is none of them.
-fn host(root: Root) -> Result<Exit, Root> {
+fn host(root: Root) -> Result<Exit, Box<Root>> {
     let json = root.global.output == Output::Json;
     let directory = root.global.directory();
     match root.choice {
         Choice::Disk(arguments) => Ok(ended(disk::run(arguments, &directory, json), &root.global)),
-        choice => Err(Root { choice, ..root }),
+        choice => Err(Box::new(Root { choice, ..root })),
     }
 }
 
