@@ -7,12 +7,13 @@
 //! same run byte for byte.
 //!
 //! Read in this order: [`clock`], [`entropy`], [`schedule`] (simulated time),
-//! [`disk`] (real and simulated), then the real things: [`network`], [`process`].
+//! [`disk`] and [`files`] (real and simulated), then the real things: [`network`], [`process`].
 
 pub mod clock;
 #[allow(unsafe_code, reason = "io_uring reads and writes memory after the call that asked for it")]
 pub mod disk;
 pub mod entropy;
+pub mod files;
 pub mod network;
 pub mod process;
 pub mod schedule;

@@ -1,0 +1,1 @@
+//! The dialect S3: heads of requests in, steps out.

@@ -1,0 +1,165 @@
+//! What a request becomes: the seam between dialects, which know what is meant and
+//! have no sockets, and movers, which have sockets and know nothing of objects.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object::{Mutation, Refusal, Reply};
+
+/// The files that bodies lie in.
+pub type SegmentFile = world::files::DirectoryFile;
+
+/// The head of a request, as it came (RFC 9112). Nothing in it is trusted.
+#[derive(Clone, Copy, Debug)]
+pub struct Head<'a> {
+    /// The method, as it came.
+    pub method: &'a str,
+    /// The path, still escaped, with its leading slash.
+    pub path: &'a str,
+    /// The query, still escaped, without the question mark; empty when there is none.
+    pub query: &'a str,
+    /// Names as they came, values without blanks around them. Obsolete line folding
+    /// is refused before.
+    pub headers: &'a [(&'a str, &'a [u8])],
+    /// How the body is framed.
+    pub framing: Framing,
+}
+
+/// How a body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// In chunks of the transfer coding.
+    Chunked,
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// The connection is encrypted.
+    pub tls: bool,
+}
+
+impl<'a> Head<'a> {
+    /// The first value of a header, when it is there and is text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let (_, value) = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
+        std::str::from_utf8(value).ok()
+    }
+}
+
+/// What is done next for a request.
+pub enum Step {
+    /// This is the answer.
+    Answer(Answer),
+    /// The body is wanted.
+    Receive(Box<dyn Receive>),
+    /// One change, and what comes after it.
+    Commit(Box<Mutation>, Then<Result<Reply, Refusal>>),
+    /// Several changes, decided one by one.
+    Commits(Vec<Mutation>, Then<Vec<Result<Reply, Refusal>>>),
+    /// Something slow: on a thread where waiting hurts nobody.
+    Elsewhere(Box<dyn FnOnce() -> Step + Send>),
+}
+
+/// What comes after something is known.
+pub type Then<T> = Box<dyn FnOnce(T) -> Step + Send>;
+
+/// What takes a body. Dropped when the client goes away in between.
+pub trait Receive: Send {
+    /// Content, without the transfer coding, in order. An error ends the request with
+    /// this answer and the connection with it.
+    ///
+    /// # Errors
+    /// What to answer when the body is not what it should be.
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Box<Answer>>;
+    /// All of it came.
+    fn end(self: Box<Self>) -> Step;
+}
+
+/// An answer. The mover adds `Content-Length`, `Date` and `Connection`.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// Names and values, in order.
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The content.
+    pub body: Plan,
+    /// The connection ends with it.
+    pub close: bool,
+}
+
+/// How an answer's content leaves.
+#[derive(Debug, Default)]
+pub enum Plan {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// These bytes.
+    Bytes(Bytes),
+    /// Pieces of files, straight from the page cache to the socket where that can be.
+    Pieces(Pieces),
+    /// Nothing, but the answer to another method would have so many bytes (HEAD).
+    Length(u64),
+}
+
+/// Content in files.
+pub struct Pieces {
+    /// In order.
+    pub pieces: Vec<Piece>,
+    /// Keeps the space from being used anew while it is read.
+    pub pin: Option<Box<dyn Send>>,
+    /// What to do with stored units on their way (decryption). Pieces are whole units
+    /// then, and the mover calls this for each with its number.
+    pub open: Option<Box<dyn Open>>,
+    /// The content's length as the client sees it.
+    pub length: u64,
+}
+
+/// Opens sealed units of a body.
+pub trait Open: Send {
+    /// Turns stored bytes into content; appends to `into`.
+    ///
+    /// # Errors
+    /// When they are not what was stored.
+    fn open(&mut self, stored: &[u8], into: &mut Vec<u8>) -> Result<(), String>;
+    /// How many stored bytes to hand over at once.
+    fn unit(&self) -> usize;
+}
+
+/// A piece of a file.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The file.
+    pub file: Arc<SegmentFile>,
+    /// The first byte.
+    pub offset: u64,
+    /// How many.
+    pub length: u64,
+}
+
+impl std::fmt::Debug for Pieces {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pieces")
+            .field("pieces", &self.pieces)
+            .field("length", &self.length)
+            .finish()
+    }
+}
+
+/// What a mover asks of a dialect.
+pub trait Service: Send + Sync {
+    /// A request begins. Called on a mover's thread: quick, and never waits.
+    fn begin(&self, head: &Head<'_>, peer: &Peer) -> Step;
+    /// The answer in the dialect for a request that is broken or too large before a
+    /// dialect could understand it, by status.
+    fn refuse(&self, status: u16, why: &str) -> Answer;
+}
