@@ -158,6 +158,32 @@ fn a_poll_wakes_each_time_until_it_is_cancelled() {
 }
 
 #[test]
+fn a_poll_is_cancelled_also_when_an_event_has_just_come() {
+    for way in Way::ALL {
+        let Some(mut ring) = ring(way) else { return };
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        ring.poll(5, ours.as_fd());
+        ring.submit().expect("room");
+        // Nothing was worked off since: the event lies in the kernel.
+        rustix::io::write(&theirs, b"x").expect("room");
+        ring.cancel_poll(5);
+        ring.submit().expect("room");
+        drop(ours);
+        let mut over = false;
+        while !over {
+            ring.wait(1, Some(PATIENCE)).expect("it goes on");
+            let came = ring.completions(|done| over |= !done.more);
+            assert!(came > 0 || over, "the poll goes on: {way:?}");
+        }
+        // Only when the ring has let go of it, its other end sees the end of it.
+        ring.submit().expect("room");
+        theirs.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        let end = rustix::io::read(&theirs, &mut [0; 8][..]);
+        assert!(matches!(end, Ok(0) | Err(rustix::io::Errno::CONNRESET)), "{end:?}");
+    }
+}
+
+#[test]
 fn thousands_of_random_operations_agree_with_a_shadow() {
     let (place, Some(mut ring)) = (Place::new(), ring(Way::Deferred)) else { return };
     let medium = place.medium(1 << 20);

@@ -339,9 +339,13 @@ impl Ring {
         self.put(entry.build().user_data(user_data | POLL));
     }
 
-    /// Ends a poll. Its last completion comes, with `ECANCELED`, unless it had ended.
+    /// Ends a poll. Its last completion comes, with `ECANCELED`, unless it had ended. The
+    /// ring holds what was polled open until it has worked off the end: after the next
+    /// [`Ring::wait`] or so.
     pub fn cancel_poll(&mut self, user_data: u64) {
-        let entry = opcode::PollRemove::new(user_data | POLL).build();
+        // Not by `IORING_OP_POLL_REMOVE`: that refuses (`EALREADY`) when an event has come
+        // and was not worked off yet, and the poll goes on for ever, with its descriptor.
+        let entry = opcode::AsyncCancel::new(user_data | POLL).build();
         self.put(entry.user_data(INTERNAL));
     }
 
