@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object::{Mutation, Refusal, Reply};
+use object::{BucketId, Mutation, Refusal, Reply};
 
 /// The files that bodies lie in.
 pub type SegmentFile = world::files::DirectoryFile;
@@ -59,6 +59,10 @@ impl<'a> Head<'a> {
 pub enum Step {
     /// This is the answer.
     Answer(Answer),
+    /// This is the answer, and a small one is worth keeping.
+    Keep(Answer, Keep),
+    /// The reply that [`Desk::kept`] found last is the answer.
+    Kept,
     /// The body is wanted.
     Receive(Box<dyn Receive>),
     /// One change, and what comes after it.
@@ -155,10 +159,57 @@ impl std::fmt::Debug for Pieces {
     }
 }
 
+/// Why a kept reply is still true. A dialect looks at the stamps again before it lets
+/// the reply be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Of which bucket it is.
+    pub bucket: BucketId,
+    /// Of which key.
+    pub key: Box<str>,
+    /// The key's stamp, taken before anything of the answer was read.
+    pub stamp: u64,
+    /// The bucket's stamp, taken then as well.
+    pub bucket_stamp: u64,
+}
+
+/// Under what a reply is kept, and for how long.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Everything of a request that the answer depends on (who asks, where, which range).
+    pub name: Box<[u8]>,
+    /// What makes it true.
+    pub proof: Proof,
+}
+
+/// What a mover offers to a dialect that begins with a request.
+pub trait Desk {
+    /// The proof of the reply that is kept under this name on this core.
+    fn kept(&mut self, name: &[u8]) -> Option<&Proof>;
+    /// Says who asks, when that is known for certain. Movers share their time out by the
+    /// number; the name goes to the access log.
+    fn asks(&mut self, account: u64, name: &str);
+}
+
 /// What a mover asks of a dialect.
 pub trait Service: Send + Sync {
     /// A request begins. Called on a mover's thread: quick, and never waits.
     fn begin(&self, head: &Head<'_>, peer: &Peer) -> Step;
+    /// The same, by a mover that keeps replies and shares its time out. This is what
+    /// movers call.
+    fn begin_at(&self, head: &Head<'_>, peer: &Peer, desk: &mut dyn Desk) -> Step {
+        let _ = desk;
+        self.begin(head, peer)
+    }
+    /// A header that every reply has with a value of its own. Movers add it to kept
+    /// replies; a dialect puts it into all others.
+    fn request_id(&self) -> Option<&'static str> {
+        None
+    }
+    /// Lines in Prometheus's text format, for the administrators' listener.
+    fn metrics(&self, into: &mut String) {
+        let _ = into;
+    }
     /// The answer in the dialect for a request that is broken or too large before a
     /// dialect could understand it, by status.
     fn refuse(&self, status: u16, why: &str) -> Answer;
