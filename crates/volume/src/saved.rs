@@ -39,7 +39,7 @@ pub const SAVED_LEAST: u32 = 1;
 
 /// What [`Changes`], [`Round`] and all that is in them look like. Another number for every
 /// change of that: it says who may be sent bytes without names.
-pub const SHAPE: u32 = 1;
+pub const SHAPE: u32 = 2;
 
 /// The first byte of what is encoded.
 mod encoding {

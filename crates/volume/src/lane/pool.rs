@@ -140,11 +140,16 @@ impl Pool {
         let ticket = self.state.begin_read();
         self.tickets.begin(ticket)
     }
+    /// The record that a replay would begin with.
+    pub fn replayed(&self) -> Sequence {
+        self.superblock.log_start.sequence
+    }
     /// Freed places become usable as far as they can. True: some did.
     pub fn reclaim(&mut self) -> bool {
         let before = self.state.pending();
         if before != 0 {
-            self.state.reclaim(self.log.durable(), self.tickets.oldest(), &mut self.log);
+            let (durable, replayed) = (self.log.durable(), self.replayed());
+            self.state.reclaim(durable, replayed, self.tickets.oldest(), &mut self.log);
         }
         self.state.pending() != before
     }
@@ -163,7 +168,10 @@ impl Pool {
                     self.log.durable() >= self.log.appended() || obstacle == Obstacle::FramesFull;
                 self.unless_frozen(Wait::Room)
             }
-            Obstacle::Full if self.state.has_pending() => self.unless_frozen(Wait::Room),
+            Obstacle::Full if self.state.has_pending() => {
+                self.pressed |= self.state.needs_checkpoint(self.replayed());
+                self.unless_frozen(Wait::Room)
+            }
             Obstacle::Full => Err(Fault::NoSpace),
             Obstacle::Gone => Err(Fault::Closed),
         }

@@ -24,10 +24,12 @@ impl Lane {
             }
             // What waits to become usable again must not lie in extents that others get.
             pool.reclaim();
-            match pool.state.reap(pool.log.durable(), &mut pool.log) {
+            let (durable, replayed) = (pool.log.durable(), pool.replayed());
+            match pool.state.reap(durable, replayed, &mut pool.log) {
                 Reap::Worked => {}
                 Reap::Idle => {
                     pool.reaping = pool.state.is_reaping();
+                    pool.pressed |= pool.reaping && pool.state.needs_checkpoint(replayed);
                     return false;
                 }
                 Reap::Need(need) => {

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use thiserror::Error;
 
+use super::freed::Pending;
 use super::resolve::{InstallError, page_kind};
-use super::{Need, Pending, State};
+use super::{Need, State};
 use crate::directory::{Change, DIRECTORY_VERSION, Directory};
 use crate::format::FormatError;
 use crate::format::layout::Layout;
@@ -157,7 +158,7 @@ impl State {
             let extent = place.extent();
             if !self.table.is_valid(place) && self.table.origin(extent) != Origin(0) {
                 self.table.hold(extent, crate::table::bit(place));
-                self.pending.push_back(Pending { by, ticket: 0, place });
+                self.waits(Pending { by, ticket: 0, place });
             }
         }
         self.release_empty();

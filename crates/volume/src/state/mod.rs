@@ -16,6 +16,7 @@
 
 mod change;
 mod checkpoint;
+mod freed;
 mod load;
 mod map;
 mod places;
@@ -26,7 +27,7 @@ mod saved;
 mod tests;
 mod tree;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 
 pub use change::Answer;
 pub use checkpoint::{Checkpoint, Image, Page};
@@ -43,6 +44,7 @@ use crate::frames::Frames;
 use crate::memory::Region;
 use crate::table::{Table, table_bytes};
 use crate::units::{BLOCK, Epoch, Lba, Origin, Place, Sequence, VolumeNumber};
+use freed::Freed;
 use tree::Tree;
 
 /// Room in the log for whatever one step of this module appends.
@@ -65,8 +67,10 @@ pub struct State {
     frames: Frames,
     /// By number.
     trees: Vec<Option<Box<Tree>>>,
-    /// Freed, and not yet usable; the oldest first.
-    pending: VecDeque<Pending>,
+    /// Freed, and not yet usable.
+    freed: Freed,
+    /// The same of pages. A replay may still need what is in them (see [`freed`]).
+    freed_pages: Freed,
     /// Freed places that became usable so far.
     reclaimed: u64,
     /// Reads that began so far.
@@ -82,16 +86,6 @@ pub struct State {
     sweep: u32,
     /// The directory differs from what a successor was told.
     directory_is_news: bool,
-    /// Places freed so far that a successor was told of, as [`State::freed_so_far`] counts.
-    told_freed: u64,
-}
-
-/// A place that was freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Pending {
-    by: Sequence,
-    ticket: u64,
-    place: Place,
 }
 
 /// Why a step of the metadata cannot be done now.
@@ -150,7 +144,8 @@ impl State {
             table,
             frames,
             trees: Vec::new(),
-            pending: VecDeque::new(),
+            freed: Freed::default(),
+            freed_pages: Freed::default(),
             reclaimed: 0,
             ticket: 0,
             generation,
@@ -159,7 +154,6 @@ impl State {
             leaving: Vec::new(),
             sweep: 0,
             directory_is_news: false,
-            told_freed: 0,
         };
         let numbers: Vec<_> = state.directory.entries.keys().copied().collect();
         for number in numbers {

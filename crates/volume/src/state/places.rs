@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::{CHANGES, Obstacle, Pending, RESERVE, STEP_ROOM, State};
+use super::freed::Pending;
+use super::{CHANGES, Obstacle, RESERVE, STEP_ROOM, State};
 use crate::format::record::Record;
 use crate::log::Log;
 use crate::table::{bit, first_run, run_mask};
@@ -199,30 +200,66 @@ impl State {
             return;
         }
         self.table.hold(place.extent(), bit(place));
-        self.pending.push_back(Pending { by, ticket: self.ticket, place });
+        self.waits(Pending { by, ticket: self.ticket, place });
     }
 
-    /// Freed places become usable, as far as the log is durable and reads have ended.
+    /// A place that is held is not usable for a while.
+    #[inline]
+    pub(super) fn waits(&mut self, freed: Pending) {
+        let pages = self.table.holds_pages(freed.place.extent());
+        if pages { self.freed_pages.push(freed) } else { self.freed.push(freed) }
+    }
+
+    /// Freed places become usable, as far as the log is durable and reads have ended; of
+    /// pages, as far as no replay needs them: one would begin with the record `replayed`.
     /// `oldest_read` is the ticket of the oldest read in flight ([`State::begin_read`]);
     /// the highest number when there is none.
-    pub fn reclaim(&mut self, durable: Sequence, oldest_read: u64, log: &mut Log) {
-        while let Some(first) = self.pending.front().copied() {
-            if first.by > durable || first.ticket >= oldest_read || log.room() < STEP_ROOM {
-                return;
-            }
-            self.pending.pop_front();
-            self.reclaimed += 1;
-            self.table.let_go(first.place.extent(), bit(first.place));
-            self.settle_extent(first.place.extent(), log);
+    pub fn reclaim(
+        &mut self,
+        durable: Sequence,
+        replayed: Sequence,
+        oldest_read: u64,
+        log: &mut Log,
+    ) {
+        while let Some(first) = self.freed.first()
+            && first.by <= durable
+            && first.ticket < oldest_read
+            && log.room() >= STEP_ROOM
+        {
+            self.freed.pop();
+            self.usable_again(first.place, log);
         }
+        while let Some(first) = self.freed_pages.first()
+            && first.by < replayed
+            && first.ticket < oldest_read
+            && log.room() >= STEP_ROOM
+        {
+            self.freed_pages.pop();
+            self.usable_again(first.place, log);
+        }
+    }
+    fn usable_again(&mut self, place: Place, log: &mut Log) {
+        self.reclaimed += 1;
+        self.table.let_go(place.extent(), bit(place));
+        self.settle_extent(place.extent(), log);
     }
     /// Whether something was freed and is not usable yet.
     pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        self.pending() != 0
     }
     /// How many places were freed and are not usable yet.
     pub fn pending(&self) -> usize {
-        self.pending.len()
+        self.freed.len() + self.freed_pages.len()
+    }
+    /// Whether a checkpoint would make something usable, now or in steps: places of pages,
+    /// and what a deleted volume had.
+    pub fn needs_checkpoint(&self, replayed: Sequence) -> bool {
+        let pages = self.freed_pages.first().is_some_and(|freed| freed.by >= replayed);
+        pages
+            || self
+                .leaving
+                .iter()
+                .any(|(number, since)| *since >= replayed && self.is_volume(*number))
     }
 
     /// Something in an extent became usable: it is free now, or has a hole.

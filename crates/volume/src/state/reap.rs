@@ -4,6 +4,7 @@
 //! its own alone was born after the snapshot before it and is not in what came after
 //! it. Pages that both have at the same place need no look.
 
+use super::freed::Pending;
 use super::{Need, STEP_ROOM, State, leaves_of};
 use crate::directory::{Change, Kind};
 use crate::format::page::LEAF_ENTRIES;
@@ -32,12 +33,19 @@ pub enum Reap {
 
 impl State {
     /// Does a step for what goes away. What was asked to go is left alone until that is
-    /// durable.
-    pub fn reap(&mut self, durable: Sequence, log: &mut Log) -> Reap {
-        let first = self.leaving.iter().find(|(_, since)| *since <= durable);
-        let Some((number, since)) = first.copied() else { return Reap::Idle };
-        // What it freed before must not wait any more: its extents become others'.
-        let waits = self.pending.front().is_some_and(|freed| freed.by <= since);
+    /// durable; a volume until no replay, which would begin with the record `replayed`,
+    /// needs its pages any more: its extents become others' at once.
+    pub fn reap(&mut self, durable: Sequence, replayed: Sequence, log: &mut Log) -> Reap {
+        let ready = |(number, since): &&(VolumeNumber, Sequence)| {
+            if self.is_volume(*number) { *since < replayed } else { *since <= durable }
+        };
+        let Some((number, since)) = self.leaving.iter().find(ready).copied() else {
+            return Reap::Idle;
+        };
+        // What it freed before must not wait any more, for the same reason.
+        let before = |freed: Option<Pending>| freed.is_some_and(|freed| freed.by <= since);
+        let waits = before(self.freed.first())
+            || self.is_volume(number) && before(self.freed_pages.first());
         if waits || log.room() < 4 * STEP_ROOM {
             return Reap::Idle;
         }
@@ -54,6 +62,9 @@ impl State {
                 Reap::Worked
             }
         }
+    }
+    pub(super) fn is_volume(&self, number: VolumeNumber) -> bool {
+        self.directory.entries.get(&number).is_some_and(crate::directory::Entry::is_volume)
     }
     /// Whether something goes away.
     pub fn is_reaping(&self) -> bool {

@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Pending, State};
+use super::State;
+use super::freed::{Freed, FreedChanges, Saved};
 use crate::directory::Directory;
 use crate::format::layout::Layout;
 use crate::frames::{FrameChanges, Frames, SavedFrames};
 use crate::memory::Region;
 use crate::table::{SavedTable, Table, TableChanges};
-use crate::units::{EXTENT_BLOCKS, ExtentIndex, Place, Sequence, VolumeNumber};
+use crate::units::{EXTENT_BLOCKS, ExtentIndex, Sequence, VolumeNumber};
 
 /// The small part of a pool's metadata.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +21,9 @@ pub struct SavedState {
     table: SavedTable,
     frames: SavedFrames,
     trees: Vec<SavedTree>,
-    pending: Vec<(Sequence, u64, Place)>,
+    pending: Vec<Saved>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pages: Vec<Saved>,
     ticket: u64,
     generation: u64,
     leaving: Vec<(VolumeNumber, Sequence)>,
@@ -41,13 +44,13 @@ impl State {
     /// what changed since.
     pub fn saved(&mut self) -> SavedState {
         self.directory_is_news = false;
-        self.told_freed = self.freed_so_far();
         SavedState {
             directory: self.settled_directory().clone(),
             table: self.table.saved(),
             frames: self.frames.saved(),
             trees: self.saved_trees().map(|(tree, _)| tree).collect(),
-            pending: self.pending.iter().map(saved_pending).collect(),
+            pending: self.freed.saved(),
+            pages: self.freed_pages.saved(),
             ticket: self.ticket,
             generation: self.generation,
             leaving: self.leaving.clone(),
@@ -60,7 +63,8 @@ impl State {
         let table = Table::restored(extents, blocks, layout.data, saved.table);
         let frames = Frames::restored(frames, saved.frames);
         let mut state = Self::with(layout, saved.directory, table, frames, saved.generation);
-        state.pending = saved.pending.into_iter().map(pending).collect();
+        state.freed = Freed::restored(saved.pending);
+        state.freed_pages = Freed::restored(saved.pages);
         (state.ticket, state.leaving) = (saved.ticket, saved.leaving);
         for from in saved.trees {
             if let Some(tree) = state.tree_mut(from.number) {
@@ -73,9 +77,7 @@ impl State {
 
     /// What changed since a successor was last told.
     pub fn changes(&mut self) -> StateChanges {
-        let fresh = usize::try_from(self.freed_so_far() - self.told_freed).unwrap_or(usize::MAX);
-        let kept = self.pending.len().saturating_sub(fresh);
-        self.told_freed = self.freed_so_far();
+        let freed = self.freed.changes();
         let directory = std::mem::take(&mut self.directory_is_news).then(|| {
             serde_json::to_string(self.settled_directory()).expect("a directory is plain data")
         });
@@ -84,8 +86,9 @@ impl State {
             table: self.table.changes(),
             frames: self.frames.changes(),
             trees: self.saved_trees().collect(),
-            kept: kept as u64,
-            pending: self.pending.range(kept..).map(saved_pending).collect(),
+            kept: freed.kept,
+            pending: freed.fresh,
+            pages: self.freed_pages.changes(),
             ticket: self.ticket,
             generation: self.generation,
             leaving: self.leaving.clone(),
@@ -103,9 +106,8 @@ impl State {
         }
         self.table.follow(changes.table)?;
         self.frames.follow(changes.frames)?;
-        let gone = self.pending.len().checked_sub(usize::try_from(changes.kept).ok()?)?;
-        self.pending.drain(..gone);
-        self.pending.extend(changes.pending.into_iter().map(pending));
+        self.freed.follow(FreedChanges { kept: changes.kept, fresh: changes.pending })?;
+        self.freed_pages.follow(changes.pages)?;
         (self.ticket, self.generation) = (changes.ticket, changes.generation);
         self.leaving = changes.leaving;
         for (from, mapped) in changes.trees {
@@ -114,11 +116,6 @@ impl State {
             (tree.unmapped, tree.passed, tree.mapped) = (from.unmapped, from.passed, mapped);
         }
         Some(())
-    }
-
-    /// Places that were freed so far, usable by now or not.
-    fn freed_so_far(&self) -> u64 {
-        self.reclaimed + self.pending.len() as u64
     }
 
     /// Each tree, and how many blocks of it hold something.
@@ -150,7 +147,10 @@ pub struct StateChanges {
     /// So many of the freed places that the successor knows of are still not usable.
     kept: u64,
     /// Those that were freed since.
-    pending: Vec<(Sequence, u64, Place)>,
+    pending: Vec<Saved>,
+    /// The same of pages.
+    #[serde(default)]
+    pages: FreedChanges,
     ticket: u64,
     generation: u64,
     leaving: Vec<(VolumeNumber, Sequence)>,
@@ -159,14 +159,7 @@ pub struct StateChanges {
 impl StateChanges {
     /// How many things are in it.
     pub fn weight(&self) -> usize {
-        self.table.pages.len() + self.frames.known.len() + self.pending.len()
+        let freed = self.pending.len() + self.pages.fresh.len();
+        self.table.pages.len() + self.frames.known.len() + freed
     }
-}
-
-fn saved_pending(pending: &Pending) -> (Sequence, u64, Place) {
-    (pending.by, pending.ticket, pending.place)
-}
-
-fn pending((by, ticket, place): (Sequence, u64, Place)) -> Pending {
-    Pending { by, ticket, place }
 }
