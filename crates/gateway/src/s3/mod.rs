@@ -1,1 +1,3 @@
 //! The dialect S3: heads of requests in, steps out.
+
+pub mod auth;
