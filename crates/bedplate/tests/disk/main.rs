@@ -8,4 +8,6 @@
 mod guest;
 mod initrd;
 mod nbd;
+mod nbd_ends;
+mod nbd_wire;
 mod service;

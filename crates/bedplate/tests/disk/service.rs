@@ -102,6 +102,11 @@ impl Service {
         serde_json::from_value(self.order(&DiskOrder::Status)).expect("a status")
     }
 
+    /// The process of its keeper.
+    pub fn keeper(&self) -> u32 {
+        self.keeper.id()
+    }
+
     /// Puts another engine in its place.
     pub fn replace(&self) {
         let before = self.status().pid;

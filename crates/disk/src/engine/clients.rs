@@ -102,11 +102,6 @@ impl Clients {
         Ok(())
     }
 
-    /// How many clients there are.
-    pub fn count(&self) -> usize {
-        self.listener.as_ref().map_or(0, Listener::open)
-    }
-
     /// The volume has another size: clients that come from now on see it.
     pub fn resized(&mut self, engine: &Arc<Engine>, bytes: u64) -> io::Result<()> {
         self.export.size = bytes;

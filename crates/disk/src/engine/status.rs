@@ -64,12 +64,14 @@ impl Engine {
             read_only: guests.served.read_only,
             clients: u32::from(guests.is_connected()),
         });
+        // Those that came with an earlier engine are not the listener's.
+        let served = |handle| self.lane.ask(move |lane| lane.sockets_of(handle)).unwrap_or(0);
         let clients = table.clients.get(volume).map(|clients| Attachment {
             volume: volume.to_owned(),
             protocol: DiskProtocol::Nbd,
             socket: clients.served.socket.display().to_string(),
             read_only: clients.served.read_only,
-            clients: clients.count() as u32,
+            clients: served(clients.handle) as u32,
         });
         guests.into_iter().chain(clients).collect()
     }

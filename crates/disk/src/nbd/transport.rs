@@ -20,8 +20,11 @@ pub enum Transport {
 /// What a receive came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// So many bytes; there may be more.
-    Bytes(usize),
+    /// Bytes.
+    Bytes {
+        /// All that were there: a poll of the socket tells of more.
+        all: bool,
+    },
     /// The socket has nothing: wait for it.
     Nothing,
     /// The connection has no room. Try again when something was sent, without waiting
@@ -107,14 +110,18 @@ impl Transport {
         if space.is_empty() {
             return Ok(Received::Full);
         }
+        let most = space.len();
         match self.read(space) {
             Ok(0) => Ok(Received::Ended),
             Ok(bytes) => {
                 connection.received(bytes);
-                Ok(Received::Bytes(bytes))
+                // What TLS has decrypted already no poll tells of.
+                Ok(Received::Bytes { all: bytes < most && self.can_move() })
             }
             Err(error) if nothing_now(&error) => Ok(Received::Nothing),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Received::Bytes(0)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Ok(Received::Bytes { all: false })
+            }
             Err(error) => Err(error),
         }
     }
@@ -130,6 +137,16 @@ impl Transport {
                 Err(error) => Err(error),
             },
         }
+    }
+
+    /// Ends the connection. Others that have the socket too, the keeper or a predecessor,
+    /// do not keep it open: a client waits for the end of it.
+    pub fn hang_up(mut self) {
+        if let Transport::Tls(tls) = &mut self {
+            tls.goodbye();
+        }
+        // The client may be gone already.
+        let _ = rustix::net::shutdown(self.socket(), rustix::net::Shutdown::Both);
     }
 
     /// The socket, for a successor process; `None` when it is encrypted, and closed.

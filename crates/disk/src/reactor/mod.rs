@@ -10,6 +10,7 @@
 //! Other threads never touch any of this. They send work, a function that runs between
 //! two turns ([`LaneHandle::ask`]).
 
+mod allocation;
 mod bell;
 mod commands;
 mod guests;

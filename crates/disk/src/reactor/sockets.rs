@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use volume::lane::VolumeHandle;
 use volume::{Nanos, Outcome, Region, Tag};
 
-use super::idle::Idle;
+use super::allocation::Question;
+use super::idle::{Idle, Polling};
 use super::leaving::SavedSocket;
 use super::turn::Armed;
-use super::{Front, Reactor, mark};
-use crate::nbd::{Ask, Connection, Pace, Received, Sent, Ticket, Transport};
+use super::{Front, Reactor, allocation, mark};
+use crate::nbd::{Connection, Pace, Received, Sent, Ticket, Transport};
 
 /// How long a client that does not read is left alone before it is tried again,
 /// nanoseconds.
@@ -24,6 +25,8 @@ pub(super) struct Socket {
     pub volume: VolumeHandle,
     pub connection: Connection,
     pub transport: Transport,
+    /// What it asked of the map, and is not known yet.
+    pub questions: Vec<Question>,
     /// Which of all that had this slot: late knocks are for others.
     pub turn: u16,
     idle: Idle,
@@ -35,10 +38,12 @@ pub(super) struct Socket {
     hold: u64,
     /// Until then they are.
     held: u64,
-    /// The ring tells when the socket is readable.
+    /// The ring tells when the socket is readable. Until then it is not asked.
     polled: bool,
-    /// The socket had something when it was last asked, or was not asked yet.
+    /// There may be bytes that a poll of the socket does not tell of.
     readable: bool,
+    /// Its memory is full until something is answered and sent.
+    full: bool,
     /// Something was sent, so there may be room for what it had asked before.
     again: bool,
     /// The lane has no room for its next request before something completes.
@@ -87,19 +92,22 @@ impl Reactor {
         }
         self.next_command += 1;
         let NewSocket { key, volume, connection, transport, gone } = new;
+        let questions = Question::left(&connection);
         self.sockets[usize::from(slot)] = Some(Socket {
             key,
             volume,
             connection,
             transport,
+            questions,
             turn: self.next_command as u16,
-            idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
+            idle: Idle::new(Polling::Adaptive, world::clock::monotonic_nanos()),
             until: 0,
             pace: Pace::default(),
             hold: 0,
             held: 0,
             polled: false,
             readable: true,
+            full: false,
             again: false,
             blocked: false,
             dead: false,
@@ -161,39 +169,33 @@ impl Reactor {
         if socket.until.max(socket.held) > now {
             return (false, true);
         }
-        (socket.until, socket.again, socket.blocked) = (0, false, false);
+        (socket.until, socket.again, socket.blocked, socket.full) = (0, false, false, false);
         let mut worked = false;
-        if socket.readable {
+        if !socket.polled {
             match socket.transport.receive(&mut socket.connection) {
-                Ok(Received::Bytes(_)) => worked = true,
+                Ok(Received::Bytes { all }) => (worked, socket.readable) = (true, !all),
                 Ok(Received::Nothing) => socket.readable = false,
-                Ok(Received::Full) => {}
+                Ok(Received::Full) => socket.full = true,
                 Ok(Received::Ended) | Err(_) => return self.bury_socket(slot),
             }
         }
+        self.ask_again(slot, now);
         let taken = self.take_requests(slot, now, quantum);
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (worked, false) };
-        match taken {
-            None => return self.bury_socket(slot),
-            Some(0) if !worked && socket.connection.has_output() => {
-                self.touch(Front::Socket(slot));
-            }
-            Some(count) => {
-                worked |= count > 0;
-                // With a full quantum there is more already.
-                if count > 0 && count < quantum {
-                    socket.hold = socket.pace.after(count as usize).0;
-                    socket.held = now + socket.hold;
-                }
-            }
+        let Some(count) = taken else { return self.bury_socket(slot) };
+        // With a full quantum there is more already.
+        if count > 0 && count < quantum {
+            socket.hold = socket.pace.after(count as usize).0;
+            socket.held = now + socket.hold;
         }
-        if let Some(socket) = &mut self.sockets[usize::from(slot)]
-            && worked
-        {
+        worked |= count > 0;
+        if worked {
             socket.idle.worked(now);
+        }
+        if worked || socket.connection.has_output() {
             self.touch(Front::Socket(slot));
         }
-        (worked, true)
+        (worked, worked || !self.may_knock(slot, now))
     }
 
     /// Hands requests to the lane. `None`: the client talks nonsense.
@@ -213,10 +215,10 @@ impl Reactor {
             };
             count += 1;
             let Some(request) = wanted.request() else {
-                socket.connection.replied(wanted.ticket, Ok(()));
+                count += allocation::COST;
+                self.ask_allocation(slot, Question::of(&wanted), now);
                 continue;
             };
-            debug_assert!(wanted.ask != Ask::Status, "a status is no request");
             let tag = Tag(mark::SOCKET | u64::from(slot) << 16 | u64::from(wanted.ticket.0));
             let volume = socket.volume;
             self.drive(|lane, driver| lane.submit(volume, tag, &request, Nanos(now), driver));
@@ -259,6 +261,9 @@ impl Reactor {
     fn bury_socket(&mut self, slot: u16) -> (bool, bool) {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (true, false) };
         socket.dead = true;
+        for question in socket.questions.drain(..) {
+            socket.connection.status(question.ticket, &[]);
+        }
         if socket.connection.is_idle()
             && let Some(socket) = self.sockets[usize::from(slot)].take()
         {
@@ -267,7 +272,7 @@ impl Reactor {
             }
             // The poll must be over before the descriptor's number is somebody else's.
             let _ = self.ring.submit();
-            drop(socket.transport);
+            socket.transport.hang_up();
             (socket.gone)(socket.key);
         }
         (true, false)
@@ -279,7 +284,6 @@ impl Reactor {
         if socket.turn != turn {
             return;
         }
-        socket.readable = true;
         socket.polled = more;
         self.wake(Front::Socket(slot));
     }
@@ -298,7 +302,7 @@ impl Reactor {
         if socket.until.max(socket.held) > now {
             return Armed::Waits(socket.until.max(socket.held));
         }
-        if socket.blocked {
+        if socket.blocked || socket.full || !socket.questions.is_empty() {
             return Armed::Waits(u64::MAX);
         }
         if socket.readable || socket.again {
@@ -306,9 +310,17 @@ impl Reactor {
         }
         if !socket.polled {
             socket.polled = true;
-            self.ring.poll(poll_number(slot, socket.turn), socket.transport.socket());
+            // Once: while it is served, or held back, its bytes must not wake the lane.
+            self.ring.poll_once(poll_number(slot, socket.turn), socket.transport.socket());
         }
         Armed::Knocks
+    }
+
+    /// Nothing came. If that is usual, it is not looked at before it knocks.
+    fn may_knock(&mut self, slot: u16, now: u64) -> bool {
+        let Some(socket) = &self.sockets[usize::from(slot)] else { return true };
+        let quiet = !socket.connection.has_output() && socket.idle.is_over(now);
+        quiet && matches!(self.arm_socket(slot, now), Armed::Knocks)
     }
 }
 

@@ -14,6 +14,7 @@ mod buffers;
 mod checkpoint;
 pub mod command;
 mod discard;
+mod extents;
 mod flush;
 mod handover;
 mod null;
@@ -44,6 +45,7 @@ use crate::units::{BLOCK, Lba, Nanos, Place, VolumeNumber};
 
 pub(crate) use buffers::Buffers;
 pub(crate) use command::Pending;
+pub use extents::{Extent, NotYet};
 pub(crate) use flush::Commit;
 pub use handover::Heir;
 pub(crate) use ops::{Line, MOST_PARTS, SavedSlot, Slab};

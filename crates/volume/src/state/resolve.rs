@@ -84,6 +84,25 @@ impl State {
         Ok(None)
     }
 
+    /// Whether a block before `end` holds something, how many blocks from it on are
+    /// like it for sure, and how many were looked at: not more than one page maps.
+    pub fn run(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        end: Lba,
+    ) -> Result<(bool, u32, u32), Need> {
+        let (leaf, entry) = leaf_of(lba);
+        let most = LEAF_ENTRIES.min(entry + (end.0 - lba.0) as usize);
+        let Some(frame) = self.find_leaf(volume, leaf)? else {
+            return Ok((false, (most - entry) as u32, 1));
+        };
+        let holds = |entry| self.frames.mapping(frame, entry).place.is_some();
+        let first = holds(entry);
+        let same = (entry..most).take_while(|entry| holds(*entry) == first).count() as u32;
+        Ok((first, same, same))
+    }
+
     /// The frame of a leaf page; nothing when the volume has none there.
     pub(super) fn find_leaf(
         &mut self,

@@ -5,6 +5,7 @@
 
 mod deaths;
 mod disk;
+mod extents;
 mod faults;
 mod golden;
 mod handover;

@@ -333,8 +333,18 @@ impl Ring {
     /// Tells each time that a descriptor becomes readable, until it is cancelled. The
     /// completion has the number given here, and says whether the poll goes on.
     pub fn poll(&mut self, user_data: u64, descriptor: BorrowedFd<'_>) {
+        self.poll_for(user_data, descriptor, true);
+    }
+
+    /// Tells once that a descriptor is readable, at once if it is already. Who does not
+    /// want to be woken by more of it while it works asks so, each time it waits.
+    pub fn poll_once(&mut self, user_data: u64, descriptor: BorrowedFd<'_>) {
+        self.poll_for(user_data, descriptor, false);
+    }
+
+    fn poll_for(&mut self, user_data: u64, descriptor: BorrowedFd<'_>, always: bool) {
         let events = libc::POLLIN as u32;
-        let entry = opcode::PollAdd::new(types::Fd(descriptor.as_raw_fd()), events).multi(true);
+        let entry = opcode::PollAdd::new(types::Fd(descriptor.as_raw_fd()), events).multi(always);
         assert!(user_data < POLL, "the two highest bits are the ring's");
         self.put(entry.build().user_data(user_data | POLL));
     }
