@@ -74,6 +74,8 @@ pub struct Settings {
     pub dirty_pages: u32,
     /// Or when the log's ring is full to so many percent.
     pub log_percent: u32,
+    /// Or when a replay would take so many records: guests wait for that after a crash.
+    pub log_records: u64,
     /// Or when nothing changed for so many nanoseconds, and something had before.
     pub idle: u64,
     /// How many pages one turn handles at most, of a checkpoint or a deletion.
@@ -87,6 +89,7 @@ impl Default for Settings {
             log_bytes: 64 << 10,
             dirty_pages: 4096,
             log_percent: 50,
+            log_records: 1 << 16,
             idle: 30_000_000_000,
             pages_a_turn: 64,
         }

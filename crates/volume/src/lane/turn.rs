@@ -96,7 +96,9 @@ impl Lane {
             pool.pressed = false;
             return !pool.checkpoint_tags.is_empty();
         }
-        if pool.pressed || pool.log.used() * 100.0 >= f64::from(settings.log_percent) {
+        let records = pool.log.appended().0.saturating_sub(pool.covered.0);
+        let full = pool.log.used() * 100.0 >= f64::from(settings.log_percent);
+        if pool.pressed || full || records >= settings.log_records {
             return true;
         }
         let (last, since) = pool.last_change;

@@ -1,7 +1,5 @@
 //! After a restart: the committed checkpoint, and the log from its position on.
 
-use std::collections::HashMap;
-
 use thiserror::Error;
 
 use super::freed::Pending;
@@ -81,7 +79,7 @@ impl State {
         }
         table.count();
         let mut state = Self::with(layout, directory, table, Frames::new(frames), generation);
-        state.replaying = Some(HashMap::new());
+        state.replaying = Some(Vec::new());
         let leaving = |(number, entry): (&VolumeNumber, &crate::directory::Entry)| {
             entry.leaving.map(|_| (*number, Sequence(0)))
         };
@@ -152,15 +150,18 @@ impl State {
     /// usable when they are durable, as always.
     pub fn replayed(&mut self) {
         let freed = self.replaying.take().expect("the log was replayed");
-        let mut freed: Vec<_> = freed.into_iter().collect();
-        freed.sort_unstable_by_key(|(place, by)| (*by, *place));
-        for (place, by) in freed {
-            let extent = place.extent();
-            if !self.table.is_valid(place) && self.table.origin(extent) != Origin(0) {
-                self.table.hold(extent, crate::table::bit(place));
-                self.waits(Pending { by, ticket: 0, place });
+        // Of a place that was freed more than once the last time counts, which comes first
+        // from behind: then it is held already.
+        let mut last = Vec::new();
+        for (place, by) in freed.into_iter().rev() {
+            let (extent, bit) = (place.extent(), crate::table::bit(place));
+            let usable = self.table.usable(extent) & bit != 0;
+            if usable && self.table.origin(extent) != Origin(0) {
+                self.table.hold(extent, bit);
+                last.push(Pending { by, ticket: 0, place });
             }
         }
+        last.into_iter().rev().for_each(|freed| self.waits(freed));
         self.release_empty();
         // What has begun to go away goes first: others must not look at its pages.
         let begun = |number: VolumeNumber| {

@@ -27,8 +27,6 @@ mod saved;
 mod tests;
 mod tree;
 
-use std::collections::HashMap;
-
 pub use change::Answer;
 pub use checkpoint::{Checkpoint, Image, Page};
 pub use load::LoadError;
@@ -78,8 +76,8 @@ pub struct State {
     /// The committed checkpoint.
     generation: u64,
     running: Option<checkpoint::Running>,
-    /// While the log is replayed: what was freed, by its last record.
-    replaying: Option<HashMap<Place, Sequence>>,
+    /// While the log is replayed: what was freed, and by which record, in order.
+    replaying: Option<Vec<(Place, Sequence)>>,
     /// Entries that go away wait until this is durable.
     leaving: Vec<(VolumeNumber, Sequence)>,
     /// Where the sweep of the table is, for a volume that goes away.

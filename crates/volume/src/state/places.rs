@@ -196,7 +196,7 @@ impl State {
     pub(super) fn free(&mut self, place: Place, by: Sequence) {
         self.table.clear(place, by);
         if let Some(freed) = &mut self.replaying {
-            freed.insert(place, by);
+            freed.push((place, by));
             return;
         }
         self.table.hold(place.extent(), bit(place));
