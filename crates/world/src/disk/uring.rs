@@ -2,8 +2,11 @@
 //!
 //! One thread makes it, submits and reaps; nothing in it is shared. What is asked
 //! waits until [`Ring::submit`] or [`Ring::wait`], so that one system call carries
-//! many operations. Files are registered always, memory where its owner says so: an
-//! operation inside registered memory saves the kernel from pinning its pages.
+//! many operations. Memory is registered where its owner says so: an operation inside
+//! registered memory saves the kernel from pinning its pages. Files are not registered,
+//! though each operation would be some nanoseconds cheaper: the kernel lets go of the
+//! table of a ring some ten milliseconds after its process was killed, and of the locks on
+//! the files in it only then. Whoever goes on with a medium waits for its lock.
 //!
 //! Three things that cost others days: with deferred completions nothing arrives
 //! unless a call asks for events, so the flag that says "there is work" is watched;
@@ -13,7 +16,7 @@
 
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -51,9 +54,9 @@ impl Default for RingSettings {
     }
 }
 
-/// A file in the table of a ring.
+/// A file of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FileSlot(u32);
+pub struct FileSlot(RawFd);
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +81,9 @@ struct Registered {
 pub struct Ring {
     ring: IoUring,
     way: Way,
-    files: Vec<bool>,
+    /// Those it holds open, and how many it may.
+    files: Vec<OwnedFd>,
+    most_files: usize,
     pieces: Vec<bool>,
     registered: Vec<Registered>,
     /// Lists that the kernel has not read yet. Never grows: entries point into it.
@@ -106,15 +111,13 @@ impl Ring {
         }
         let submitter = ring.submitter();
         submitter
-            .register_files_sparse(settings.files)
-            .map_err(RingError::failed("make a table of files"))?;
-        submitter
             .register_buffers_sparse(settings.pieces)
             .map_err(RingError::failed("make a table of memory"))?;
         Ok(Self {
             ring,
             way,
-            files: vec![false; settings.files as usize],
+            files: Vec::new(),
+            most_files: settings.files as usize,
             pieces: vec![false; settings.pieces as usize],
             registered: Vec::with_capacity(settings.pieces as usize),
             arena: Vec::with_capacity(ARENA),
@@ -132,27 +135,26 @@ impl Ring {
         self.in_flight
     }
 
-    /// Puts a file into the table. The ring holds it open until it is removed.
+    /// Takes a file. The ring holds it open until it is removed.
     pub fn add_file(&mut self, descriptor: BorrowedFd<'_>) -> Result<FileSlot, RingError> {
-        let places = self.files.len() as u32;
-        let free = self.files.iter().position(|used| !used).ok_or(RingError::Files(places))?;
-        self.put_file(free as u32, descriptor.as_raw_fd())?;
-        self.files[free] = true;
-        Ok(FileSlot(free as u32))
+        if self.files.len() >= self.most_files {
+            return Err(RingError::Files(self.most_files as u32));
+        }
+        let file = descriptor.try_clone_to_owned();
+        let file = file.map_err(RingError::failed("hold a file open"))?;
+        let slot = FileSlot(file.as_raw_fd());
+        self.files.push(file);
+        Ok(slot)
     }
 
-    /// Takes a file out of the table. What is in flight on it goes on.
+    /// Lets go of a file. What is in flight on it goes on.
     pub fn remove_file(&mut self, slot: FileSlot) -> Result<(), RingError> {
-        assert!(self.files[slot.0 as usize], "the file is in the table");
+        let at = self.files.iter().position(|file| file.as_raw_fd() == slot.0);
+        let at = at.expect("the file is the ring's");
+        // What waits for submission has only its number.
         self.submit()?;
-        self.put_file(slot.0, -1)?;
-        self.files[slot.0 as usize] = false;
+        self.files.swap_remove(at);
         Ok(())
-    }
-
-    fn put_file(&mut self, at: u32, descriptor: i32) -> Result<(), RingError> {
-        let put = self.ring.submitter().register_files_update(at, &[descriptor]);
-        put.map(drop).map_err(RingError::failed("change its table of files"))
     }
 
     /// Registers memory: operations inside it become cheaper. Without it they work
@@ -229,9 +231,9 @@ impl Ring {
     ) {
         let entry = match self.piece_of(into as usize, length as usize) {
             Some(piece) => {
-                opcode::ReadFixed::new(types::Fixed(file.0), into, length, piece).offset(at).build()
+                opcode::ReadFixed::new(types::Fd(file.0), into, length, piece).offset(at).build()
             }
-            None => opcode::Read::new(types::Fixed(file.0), into, length).offset(at).build(),
+            None => opcode::Read::new(types::Fd(file.0), into, length).offset(at).build(),
         };
         self.push(entry, user_data);
     }
@@ -250,10 +252,10 @@ impl Ring {
         length: u32,
     ) {
         let entry = match self.piece_of(from as usize, length as usize) {
-            Some(piece) => opcode::WriteFixed::new(types::Fixed(file.0), from, length, piece)
-                .offset(at)
-                .build(),
-            None => opcode::Write::new(types::Fixed(file.0), from, length).offset(at).build(),
+            Some(piece) => {
+                opcode::WriteFixed::new(types::Fd(file.0), from, length, piece).offset(at).build()
+            }
+            None => opcode::Write::new(types::Fd(file.0), from, length).offset(at).build(),
         };
         self.push(entry, user_data);
     }
@@ -276,10 +278,7 @@ impl Ring {
             return unsafe { self.read(user_data, file, at, start, length) };
         }
         let (list, count) = self.list(into);
-        self.push(
-            opcode::Readv::new(types::Fixed(file.0), list, count).offset(at).build(),
-            user_data,
-        );
+        self.push(opcode::Readv::new(types::Fd(file.0), list, count).offset(at).build(), user_data);
     }
 
     /// Writes a list of pieces, at most 1,024.
@@ -301,7 +300,7 @@ impl Ring {
         }
         let (list, count) = self.list(from);
         self.push(
-            opcode::Writev::new(types::Fixed(file.0), list, count).offset(at).build(),
+            opcode::Writev::new(types::Fd(file.0), list, count).offset(at).build(),
             user_data,
         );
     }
@@ -326,7 +325,7 @@ impl Ring {
     /// Makes what is written to a file durable (`fdatasync`). It covers what had
     /// completed when it was asked for.
     pub fn sync(&mut self, user_data: u64, file: FileSlot) {
-        let entry = opcode::Fsync::new(types::Fixed(file.0)).flags(types::FsyncFlags::DATASYNC);
+        let entry = opcode::Fsync::new(types::Fd(file.0)).flags(types::FsyncFlags::DATASYNC);
         self.push(entry.build(), user_data);
     }
 
