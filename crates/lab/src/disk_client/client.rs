@@ -247,6 +247,7 @@ impl Run<'_> {
             let block = block + u32::from(index);
             match work {
                 Work::Write | Work::Zero => ledger.settle(block, status == 0),
+                Work::Discard => ledger.discarded(block),
                 Work::Read if status == 0 => {
                     let mut data = [0; BLOCK];
                     queue
@@ -297,7 +298,7 @@ fn enter(queue: &Queue, slot: u16, next: Next, place: &mut Slot, ledger: &mut Le
                 stamp(ledger.volume(), block, version, &mut data);
                 queue.memory().copy_in(at, &data);
             }
-            Work::Zero => {
+            Work::Zero | Work::Discard => {
                 ledger.send(block, true);
             }
             Work::Read => {
@@ -306,7 +307,7 @@ fn enter(queue: &Queue, slot: u16, next: Next, place: &mut Slot, ledger: &mut Le
                     .step_by(512)
                     .for_each(|sector| queue.memory().store(at + sector, POISON));
             }
-            Work::Flush | Work::Discard => {}
+            Work::Flush => {}
         }
     }
 }

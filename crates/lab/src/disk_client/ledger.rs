@@ -9,6 +9,11 @@
 //! - not above the last that was sent.
 //!
 //! At most one write of a block is under way at a time, so versions come in order.
+//!
+//! A discard says that nobody needs the block. The disk may give what was there, or zeros
+//! (VIRTIO 1.3, 5.2.6.2, promises neither; only a write of zeros is one). So a discard is a
+//! version that may be zeros, and it never makes an older one wrong. Once zeros were read
+//! the older one is gone, though: a disk that changes by itself is of no use to anybody.
 
 use std::collections::BTreeMap;
 
@@ -58,8 +63,10 @@ struct Known {
     sent: u32,
     /// The newest that a read has given.
     seen: u32,
-    /// The newest version that is zeros.
+    /// The newest version that is zeros, or may be.
     zeros: u32,
+    /// The one before it.
+    older_zeros: u32,
     /// A write is under way.
     busy: bool,
 }
@@ -105,16 +112,20 @@ impl Ledger {
         let first = first as usize;
         self.blocks[first..first + usize::from(count)].iter().any(|known| known.busy)
     }
-    /// A block is about to be written, or zeroed: under which version.
+    /// A block is about to be written, zeroed or discarded (`zeros`): under which version.
     pub fn send(&mut self, block: u32, zeros: bool) -> u32 {
         let known = &mut self.blocks[block as usize];
         assert!(!known.busy, "one write of a block at a time");
         known.busy = true;
         known.sent += 1;
         if zeros {
-            known.zeros = known.sent;
+            (known.zeros, known.older_zeros) = (known.sent, known.zeros);
         }
         known.sent
+    }
+    /// A block that was discarded is settled, well or not: it is as it was, or zeros.
+    pub fn discarded(&mut self, block: u32) {
+        self.blocks[block as usize].busy = false;
     }
     /// It was acknowledged, or failed; then it may be there or not.
     pub fn settle(&mut self, block: u32, well: bool) {
@@ -137,7 +148,7 @@ impl Ledger {
     pub fn check(&mut self, block: u32, floor: u32, data: &[u8]) {
         let known = self.blocks[block as usize];
         let content = content(self.volume, block, data);
-        let version = match version(known, content) {
+        let version = match version(known, floor, content) {
             Ok(version) => version,
             Err(wrong) => return self.blame(wrong, block, floor, content),
         };
@@ -184,15 +195,18 @@ impl Ledger {
             // Of versions that are zeros only the newest is known; with that, zeros
             // inside the range count as the newest that they can be.
             known.zeros = self.blocks[index].zeros.min(known.sent);
+            known.older_zeros = self.blocks[index].older_zeros.min(known.sent);
         }
         ledger
     }
 }
 
-/// The version that a block shows.
-fn version(known: Known, content: Content) -> Result<u32, Wrong> {
+/// The version that a block shows to a read with such a floor. Where it could be one of
+/// several, the oldest.
+fn version(known: Known, floor: u32, content: Content) -> Result<u32, Wrong> {
     match content {
         // Zeros that were written, or that the disk began with.
+        Content::Zeros if known.older_zeros >= floor => Ok(floor),
         Content::Zeros => Ok(known.zeros),
         Content::Version(version) => Ok(version),
         Content::Torn => Err(Wrong::Torn),
@@ -314,6 +328,39 @@ mod tests {
         assert_eq!(wrongs(&ledger), []);
         ledger.check(0, ledger.floor(0), &block(1, 0, 1));
         assert_eq!(wrongs(&ledger), [Wrong::Reordered]);
+    }
+
+    #[test]
+    fn what_was_discarded_is_as_it_was_or_zeros() {
+        let mut ledger = Ledger::new(1, 2);
+        ledger.send(0, false);
+        ledger.settle(0, true);
+        assert_eq!(ledger.send(0, true), 2);
+        assert!(ledger.busy(0, 1), "a write at the same time could come before or after");
+        ledger.discarded(0);
+        ledger.check(0, ledger.floor(0), &block(1, 0, 1));
+        ledger.check(0, ledger.floor(0), &[0; BLOCK]);
+        assert_eq!(wrongs(&ledger), []);
+        ledger.check(0, ledger.floor(0), &block(1, 0, 1));
+        assert_eq!(wrongs(&ledger), [Wrong::Reordered], "it does not come back");
+        ledger.send(0, false);
+        ledger.settle(0, true);
+        ledger.check(0, ledger.floor(0), &[0; BLOCK]);
+        assert_eq!(wrongs(&ledger), [Wrong::Lost, Wrong::Reordered], "written after it");
+    }
+
+    #[test]
+    fn zeros_that_were_read_before_do_not_count_as_zeros_that_were_sent_since() {
+        let mut ledger = Ledger::new(1, 1);
+        // A read is sent and finds the zeros of the beginning, but is looked at late.
+        let early = ledger.floor(0);
+        ledger.send(0, false);
+        ledger.settle(0, true);
+        ledger.send(0, true);
+        ledger.check(0, early, &[0; BLOCK]);
+        // The zeros are not there yet.
+        ledger.check(0, ledger.floor(0), &block(1, 0, 1));
+        assert_eq!(wrongs(&ledger), []);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub struct Plan {
     pub writes: u32,
     /// Writes of zeros.
     pub zeroes: u32,
-    /// Discards. Not with a ledger: what a discarded block reads as is the disk's affair.
+    /// Discards.
     pub discards: u32,
     /// Flushes.
     pub flushes: u32,
