@@ -116,6 +116,14 @@ impl InFlight {
         self.word(0).store(0, Ordering::Release);
     }
 
+    /// Has its memory mapped here, as far as a queue of this size uses it.
+    pub fn warm(&self, size: u16) {
+        let last = HEADS + HEAD * usize::from(size);
+        (0..last).step_by(4096).for_each(|at| {
+            std::hint::black_box(self.word(at).load(Ordering::Relaxed));
+        });
+    }
+
     /// A request is about to be looked at.
     #[inline]
     pub fn fetched(&self, head: u16, order: u64) {

@@ -18,6 +18,7 @@ pub(crate) mod pools;
 pub(crate) mod problem;
 pub(crate) mod start;
 mod status;
+mod steps;
 mod verbs;
 mod volumes;
 

@@ -16,6 +16,7 @@ use world::disk::{Medium, Opening};
 
 use super::outside::open_medium;
 use super::problem::{check_name, gone, name_taken, problem, system, unknown_pool};
+use super::steps::Steps;
 use super::{Engine, Table};
 use crate::keeper::client::Deposit;
 use crate::shared::Shared;
@@ -171,15 +172,24 @@ impl Engine {
         left: Option<&Deposit>,
     ) -> Result<(), DiskProblem> {
         let failed = |error: io::Error| system("the pool cannot be opened", &error);
+        let (mut steps, name) = (Steps::begin(), spec.name.clone());
         let mut bounce = Bounce::new().map_err(failed)?;
         let ground = ground(&spec, left)?;
         let size = ground.size();
+        steps.done("medium");
         if is_blank(&ground, &mut bounce)? {
             format(&ground, &mut bounce, size)?;
         }
         let memory = PoolMemory::new(size, left).map_err(failed)?;
+        steps.done("memory");
         let recovered = memory.recover(&ground, &mut bounce, size, left.is_some())?;
-        self.add_pool(table, spec, ground, memory.files, recovered).map_err(failed)
+        let (records, dropped) = (recovered.replayed, recovered.dropped);
+        steps.done("recovery");
+        self.add_pool(table, spec, ground, memory.files, recovered).map_err(failed)?;
+        steps.done("lane");
+        tracing::info!(pool = name, records, dropped, "the log was replayed");
+        steps.tell("a pool was opened");
+        Ok(())
     }
 
     fn add_pool(
@@ -190,7 +200,7 @@ impl Engine {
         files: Vec<OwnedFd>,
         recovered: Recovered,
     ) -> io::Result<()> {
-        let (size, name) = (ground.size(), spec.name.clone());
+        let (size, name, called) = (ground.size(), spec.name.clone(), spec.name.clone());
         let mut recovered = recovered;
         self.unlock(&mut recovered, &name);
         let memory_file = match &ground {
@@ -203,7 +213,9 @@ impl Engine {
                 Ground::File(medium) => lane.add_file(medium).map_err(io::Error::other)?,
                 Ground::Memory(mut memory) => lane.add_memory(memory.region()),
             };
-            io::Result::Ok((lane.add_pool(medium, recovered, Nanos(monotonic_nanos())), medium))
+            let index = lane.add_pool(medium, recovered, Nanos(monotonic_nanos()));
+            lane.name_pool(index, &called);
+            io::Result::Ok((index, medium))
         });
         let (index, medium) = added.map_err(io::Error::other)??;
         table.pools.insert(name, OpenPool { spec, index, medium, size });

@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use thiserror::Error;
 
 use super::book::Book;
+use super::steps::Steps;
 use super::{Engine, Table, key};
 use crate::handover::Replacing;
 use crate::keeper::client::{Deposits, Keeper};
@@ -73,12 +74,13 @@ pub fn run(settings: Settings) -> Result<(), EngineError> {
     if let Some(user) = &settings.user {
         privilege::become_user(user).map_err(system("cannot become the user"))?;
     }
+    let mut steps = Steps::begin();
     let (deposits, generation, said) =
         keeper.all().map_err(system("the keeper does not answer"))?;
     let peer = said.into_iter().find(|message| message.kind == Kind::Peer);
     let (engine, serving) = match peer.and_then(|message| message.fds.into_iter().next()) {
         Some(peer) => crate::handover::take_over(&settings, keeper, generation, peer)?,
-        None => begin(&settings, keeper, generation, &deposits)?,
+        None => begin(&settings, keeper, generation, &deposits, &mut steps)?,
     };
     if settings.confine {
         let said = privilege::confine();
@@ -93,7 +95,9 @@ fn begin(
     keeper: Keeper,
     generation: u64,
     left: &Deposits,
+    steps: &mut Steps,
 ) -> Result<(Arc<Engine>, Serving), EngineError> {
+    steps.done("deposits");
     let page = match left.get("page") {
         Some(deposit) => deposit.fd(0).and_then(StatusPage::open),
         None => StatusPage::create(),
@@ -108,9 +112,14 @@ fn begin(
     let (lane, ()) = started.map_err(system("the lane cannot be started"))?;
     let came = if left.is_empty() { "started" } else { "restarted after a crash" };
     page.own(super::LANE, generation);
+    steps.done("lane");
     let engine = make(settings, keeper, generation, came, page, lane)?;
-    engine.open_all(settings, left).map_err(EngineError::Refused)?;
+    engine.open_all(settings, left, steps).map_err(EngineError::Refused)?;
     let serving = engine.take_orders(left).map_err(system("orders cannot be taken"))?;
+    // The keeper may be gone: that is heard soon.
+    engine.keeper.say(Kind::Ready, b"").ok();
+    steps.done("orders");
+    steps.tell(came);
     Ok((engine, serving))
 }
 
@@ -147,7 +156,12 @@ pub(crate) fn make(
 impl Engine {
     /// Opens what the book says, and what was asked for on the command line. A pool or
     /// socket that cannot be had is told; the others are served.
-    fn open_all(self: &Arc<Self>, settings: &Settings, left: &Deposits) -> Result<(), DiskProblem> {
+    fn open_all(
+        self: &Arc<Self>,
+        settings: &Settings,
+        left: &Deposits,
+        steps: &mut Steps,
+    ) -> Result<(), DiskProblem> {
         let book = match left.get("book") {
             Some(deposit) => deposit.read(),
             None => Book::read(&self.directory),
@@ -160,6 +174,7 @@ impl Engine {
             }
         }
         let mut table = self.table();
+        steps.done("book");
         for spec in book.pools.clone() {
             let name = spec.name.clone();
             let key = super::pools::pool_key(&name);
@@ -167,6 +182,7 @@ impl Engine {
                 tracing::error!(pool = name, %problem, "a pool is not served");
             }
         }
+        steps.done("pools");
         table.book = book.clone();
         for served in book.served {
             let (volume, socket) = (served.volume.clone(), served.socket.clone());
@@ -174,7 +190,9 @@ impl Engine {
                 tracing::error!(volume, socket = %socket.display(), %problem, "a volume is not served");
             }
         }
+        steps.done("volumes");
         self.resume_sessions(&table, left);
+        steps.done("guests");
         let kept = table.book.clone();
         self.keep_book(&kept)
             .map_err(|error| super::problem::system("the book cannot be written", &error))

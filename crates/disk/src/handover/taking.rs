@@ -29,7 +29,9 @@ use crate::keeper::client::{Deposits, Keeper};
 use crate::keeper::wire::{Channel, Kind, Message};
 use crate::nbd::Connection;
 use crate::orders::Serving;
-use crate::reactor::{Estate, Inheritance, LaneHandle, NewSocket, Reactor, SavedLane, SocketKey};
+use crate::reactor::{
+    Estate, HeirGuest, Inheritance, LaneHandle, NewSocket, Reactor, SavedLane, SocketKey,
+};
 use crate::shared::Shared;
 use crate::shared::completions::Completions;
 use crate::shared::page::StatusPage;
@@ -216,7 +218,10 @@ fn pools(
             keys.insert(*origin, cipher);
         }
         all.push((Regions { tail: region(0)?, frames: region(1)?, extents: region(2)? }, keys));
-        let (spec, size) = (pool.spec.clone(), pool.size.0);
+        let (spec, size, index) = (pool.spec.clone(), pool.size.0, pool.index);
+        let called = name.clone();
+        let named = engine.lane.ask(move |lane| lane.name_pool(index, &called));
+        named.map_err(io::Error::other)?;
         let open = OpenPool { spec, index: pool.index, medium: pool.medium, size };
         engine.table().pools.insert(name.clone(), open);
     }
@@ -276,7 +281,7 @@ fn receive(
 /// Becomes the heir of the predecessor's lane, follows it as long as it serves, and takes
 /// it.
 fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting) -> io::Result<()> {
-    let Waiting { parcel, estate, inheritance, looks } = waiting;
+    let Waiting { parcel, estate, mut inheritance, looks } = waiting;
     let message = heard(peer)?;
     if message.key != word::HEIR {
         return Err(strange("the predecessor does not say what its lane is"));
@@ -284,6 +289,7 @@ fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting)
     let (bytes, _) = whole(message)?;
     let saved = volume::saved::Saved::from_bytes(&bytes).map_err(io::Error::other)?;
     let mut heir = lane.prepare(saved, estate).map_err(io::Error::other)?;
+    let guests = Reactor::prepare_guests(std::mem::take(&mut inheritance.guests));
     crate::shared::fault_in_program();
     let warm = super::warm();
     let bytes = loop {
@@ -306,7 +312,7 @@ fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting)
     let bytes = bytes.as_deref().filter(|bytes| !bytes.is_empty());
     let content = bytes.or_else(|| parcel.content());
     let content = content.ok_or_else(|| strange("an empty parcel"))?;
-    let taken = take(lane, engine, heir, inheritance, content);
+    let taken = take(lane, engine, (heir, guests), inheritance, content);
     drop(warm);
     taken
 }
@@ -340,14 +346,15 @@ fn speaks(peer: &Channel, time: Duration) -> io::Result<bool> {
 fn take(
     lane: &mut Reactor,
     engine: &Engine,
-    heir: Heir,
+    heirs: (Heir, Vec<HeirGuest>),
     inheritance: Inheritance,
     bytes: &[u8],
 ) -> io::Result<()> {
     let came = monotonic_nanos();
     let saved: SavedLane = volume::saved::decode(bytes).map_err(io::Error::other)?;
     let read = monotonic_nanos();
-    let idle = lane.take(heir, saved, inheritance).map_err(io::Error::other)?;
+    let (heir, guests) = heirs;
+    let idle = lane.take(heir, saved, guests, inheritance).map_err(io::Error::other)?;
     // The commit, and at once the first poll.
     engine.page.own(LANE, engine.generation);
     let now = monotonic_nanos();

@@ -34,6 +34,8 @@ pub struct Engine {
     pub channel: Channel,
     /// When it was started, nanoseconds of the machine.
     pub started: u64,
+    /// It said that it serves.
+    pub serves: bool,
     /// It said that it ends in good order.
     pub leaving: bool,
 }
@@ -52,7 +54,8 @@ impl Engine {
         let death = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from);
         let death = death.inspect_err(|_| drop((child.kill(), child.wait())))?;
         let started = world::clock::monotonic_nanos();
-        Ok(Self { generation, child, death, channel: ours, started, leaving: false })
+        let (serves, leaving) = (false, false);
+        Ok(Self { generation, child, death, channel: ours, started, serves, leaving })
     }
 
     /// Ends it now and waits until it is gone.

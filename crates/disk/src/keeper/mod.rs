@@ -10,6 +10,7 @@
 
 pub mod client;
 mod engine;
+mod restarts;
 mod store;
 mod supervise;
 pub mod wire;

@@ -4,12 +4,15 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::KeeperError;
 use super::engine::{Engine, Launch};
+use super::restarts::{DEATHS, End, Restarts};
 use super::store::Store;
 use super::wire::{Channel, Kind, Message};
 use crate::shared::signals::Signals;
@@ -17,12 +20,6 @@ use crate::shared::signals::Signals;
 const SECOND: u64 = 1_000_000_000;
 /// A successor must be ready, and have taken over, in so long each.
 const PATIENCE: u64 = 20 * SECOND;
-/// An engine that lived so long did not die of its start.
-const HEALTHY: u64 = 10 * SECOND;
-/// Between restarts at most.
-const LONGEST: u64 = 5 * SECOND;
-/// So many deaths at the start, one after the other, and the keeper gives up.
-const DEATHS: u32 = 12;
 /// An engine has so long to end in good order.
 const GOODBYE: u64 = 60 * SECOND;
 
@@ -43,8 +40,7 @@ pub struct Keeper {
     replaced: Vec<Engine>,
     /// Engines started so far.
     generation: u64,
-    /// Deaths at the start, one after the other.
-    deaths: u32,
+    restarts: Restarts,
     /// By when the engine must be gone, once it was asked to.
     stop: Option<u64>,
     /// Held as long as the keeper lives.
@@ -73,7 +69,7 @@ impl Keeper {
             successor: None,
             replaced: Vec::new(),
             generation: 1,
-            deaths: 0,
+            restarts: Restarts::default(),
             stop: None,
             _lock: lock,
         })
@@ -156,6 +152,7 @@ impl Keeper {
                     }
                 }
                 Kind::Replace => self.replace(message.bytes),
+                Kind::Ready => self.current.serves = true,
                 Kind::Leaving => {
                     self.current.leaving = true;
                     let why = String::from_utf8_lossy(&message.bytes).into_owned();
@@ -216,7 +213,8 @@ impl Keeper {
                     let Some(successor) = self.successor.take() else { return };
                     let old = std::mem::replace(&mut self.current, successor.engine);
                     self.replaced.push(old);
-                    self.deaths = 0;
+                    self.current.serves = true;
+                    self.restarts.well();
                     // What it said after this word counts as the current one's.
                     return self.hear_current();
                 }
@@ -244,28 +242,30 @@ impl Keeper {
         if self.current.leaving || self.stop.is_some() {
             return Ok(true);
         }
-        let lived = world::clock::monotonic_nanos().saturating_sub(self.current.started);
-        self.deaths = if lived >= HEALTHY { 1 } else { self.deaths + 1 };
-        if self.deaths > DEATHS {
+        let now = world::clock::monotonic_nanos();
+        let lived = Duration::from_nanos(now.saturating_sub(self.current.started));
+        let killed = status.signal() == Some(rustix::process::Signal::KILL.as_raw());
+        let end = End { served: self.current.serves, killed, lived };
+        let Some(pause) = self.restarts.died(end, Duration::from_nanos(now)) else {
             return Err(KeeperError::Engine(format!(
                 "the engine died {DEATHS} times at its start: {status}"
             )));
-        }
-        tracing::error!(generation = self.current.generation, %status, "the engine died; starting the next");
-        self.pause();
+        };
+        let generation = self.current.generation;
+        tracing::error!(generation, %status, ?pause, "the engine died; starting the next");
+        self.rest(pause);
         self.generation += 1;
         self.current = Engine::start(&self.launch, None, self.generation)?;
         Ok(false)
     }
 
-    /// Between restarts: nothing the first time, then longer each time.
-    fn pause(&self) {
-        let nanos = match self.deaths {
-            0 | 1 => return,
-            more => (10_000_000_u64 << more.min(16)).min(LONGEST),
-        };
+    /// Between restarts.
+    fn rest(&self, pause: Duration) {
+        if pause.is_zero() {
+            return;
+        }
         let timeout =
-            Timespec { tv_sec: (nanos / SECOND) as i64, tv_nsec: (nanos % SECOND) as i64 };
+            Timespec { tv_sec: pause.as_secs() as i64, tv_nsec: pause.subsec_nanos().into() };
         // A signal ends the pause early.
         poll(&mut [PollFd::new(&self.signals, PollFlags::IN)], Some(&timeout)).ok();
     }

@@ -39,7 +39,8 @@ pub enum Kind {
     /// K: the other engine of a replacement, as a descriptor. Key `old`: you are the
     /// one that goes; key `new`: you are the one that comes.
     Peer = 7,
-    /// E, from the successor: it could take over at any moment.
+    /// E, from the successor: it could take over at any moment. From one that is alone: it
+    /// serves.
     Ready = 8,
     /// K: the successor is gone, for the reason in the bytes. Go on.
     Refused = 9,

@@ -12,7 +12,7 @@ use super::leaving::SavedGuest;
 use super::turn::Armed;
 use super::{Front, Reactor, mark};
 use crate::guest::GuestMemory;
-use crate::ring::{Position, Queue, SavedQueue};
+use crate::ring::{Broken, Position, Queue};
 use crate::vhost_user::QueueStart;
 
 /// Which queue: of which session, which of its.
@@ -56,31 +56,22 @@ impl Reactor {
     /// A queue is served from now on.
     pub fn add_guest(&mut self, key: GuestKey, volume: VolumeHandle, start: QueueStart) {
         let free = self.guests.iter().position(Option::is_none).unwrap_or(self.guests.len());
-        self.put_guest(free as u16, key, volume, start, None);
+        let QueueStart { config, memory, record } = start;
+        match Queue::new(config, Arc::clone(&memory), record) {
+            Ok(queue) => self.put_guest(free as u16, key, volume, queue, memory),
+            Err(broken) => refused(key, broken),
+        }
     }
 
-    /// Puts a queue into a slot. `saved` is what a predecessor knew of it.
+    /// Puts a queue into a slot.
     pub(super) fn put_guest(
         &mut self,
         slot: u16,
         key: GuestKey,
         volume: VolumeHandle,
-        start: QueueStart,
-        saved: Option<&SavedQueue>,
+        queue: Queue,
+        memory: Arc<GuestMemory>,
     ) {
-        let QueueStart { config, memory, record } = start;
-        let held = Arc::clone(&memory);
-        let made = match saved {
-            None => Queue::new(config, memory, record),
-            Some(saved) => Queue::restored(config, memory, record, saved),
-        };
-        let queue = match made {
-            Ok(queue) => queue,
-            Err(broken) => {
-                tracing::warn!(session = key.session, queue = key.queue, %broken, "a queue cannot be served");
-                return;
-            }
-        };
         while self.guests.len() <= usize::from(slot) {
             self.guests.push(None);
         }
@@ -89,7 +80,7 @@ impl Reactor {
             key,
             volume,
             queue,
-            memory: held,
+            memory,
             turn: self.next_command as u16,
             idle: Idle::new(self.polling, world::clock::monotonic_nanos()),
             until: 0,
@@ -301,6 +292,11 @@ impl Reactor {
         };
         (0..).zip(&self.guests).filter_map(each).collect()
     }
+}
+
+pub(super) fn refused(key: GuestKey, broken: Broken) {
+    let GuestKey { session, queue } = key;
+    tracing::warn!(session, queue, %broken, "a queue cannot be served");
 }
 
 fn poll_number(slot: u16, turn: u16) -> u64 {

@@ -99,11 +99,10 @@ impl Reactor {
         self.leaving.as_ref().map_or_else(monotonic_nanos, |leaving| leaving.since)
     }
 
-    /// Nothing is between the lane and the outside: completions that came are handed in,
-    /// answers are visible. Whether the lane can be saved.
+    /// Nothing of the lane is on its way out: answers are visible, operations are given to
+    /// the kernel. What it has for us by now is forwarded like all that comes later: the
+    /// successor can work on it while it serves. Whether the lane can be saved.
     fn settle_for_leaving(&mut self, now: u64) -> bool {
-        self.take_completions(now);
-        self.next_turn = self.drive(|lane, driver| lane.turn(Nanos(now), driver));
         self.pass_on();
         self.publish(now);
         self.ring.submit().is_ok() && self.said.replies.is_empty() && self.lane.can_save()

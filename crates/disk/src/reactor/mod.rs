@@ -28,7 +28,7 @@ pub use idle::Polling;
 pub use leaving::SavedLane;
 pub use media::Media;
 pub use sockets::{NewSocket, SocketKey};
-pub use taking::{Estate, Inheritance};
+pub use taking::{Estate, HeirGuest, Inheritance};
 pub use thread::{Gone, LaneHandle, LaneSettings};
 
 use std::collections::HashMap;
@@ -103,8 +103,7 @@ pub struct Reactor {
     leaving: Option<leaving::Forward>,
     /// Its successor has taken over for good.
     confirmed: bool,
-    /// Blocks found damaged, by pool.
-    damaged: Vec<u64>,
+    pools: Vec<commands::KnownPool>,
     /// It ends after this turn.
     over: bool,
 }

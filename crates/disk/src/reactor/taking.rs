@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use volume::lane::{Heir, Lane, Settings, VolumeHandle};
 use volume::recover::Regions;
@@ -12,11 +13,13 @@ use volume::{Nanos, Region, Segment, Tag};
 use world::clock::monotonic_nanos;
 use world::disk::Medium;
 
+use super::guests::refused;
 use super::leaving::SavedLane;
 use super::sockets::NewSocket;
 use super::{GuestKey, Reactor, SocketKey, mark};
 use crate::guest::{GuestMemory, Hint};
 use crate::nbd::Connection;
+use crate::ring::Queue;
 use crate::shared::completions::Completions;
 use crate::vhost_user::QueueStart;
 
@@ -40,6 +43,15 @@ pub struct Inheritance {
     pub forwarded: Completions,
 }
 
+/// A queue that is ready to go on where its predecessor will stop.
+pub struct HeirGuest {
+    key: GuestKey,
+    volume: VolumeHandle,
+    /// None when it makes no sense.
+    queue: Option<Queue>,
+    memory: Arc<GuestMemory>,
+}
+
 impl Reactor {
     /// A file or device, where a predecessor had it.
     pub fn inherit_file(&mut self, at: u16, medium: Medium) -> Result<(), world::disk::RingError> {
@@ -56,6 +68,17 @@ impl Reactor {
         let settings = Settings::default();
         self.drive(|_, driver| Heir::new(settings, saved, buffers, pools, driver))
     }
+    /// Makes the heirs of queues that are served. One that makes no sense is left out, and
+    /// told of.
+    pub fn prepare_guests(guests: Vec<(GuestKey, VolumeHandle, QueueStart)>) -> Vec<HeirGuest> {
+        let each = |(key, volume, start): (GuestKey, VolumeHandle, QueueStart)| {
+            let QueueStart { config, memory, record } = start;
+            let queue = Queue::heir(config, Arc::clone(&memory), record);
+            let queue = queue.map_err(|broken| refused(key, broken)).ok();
+            HeirGuest { key, volume, queue, memory }
+        };
+        guests.into_iter().map(each).collect()
+    }
 
     /// Goes on where a predecessor stopped. After an error nothing has been touched that
     /// both can see, and the predecessor goes on. What comes back is no longer needed, and
@@ -64,9 +87,10 @@ impl Reactor {
         &mut self,
         heir: Heir,
         saved: SavedLane,
+        guests: Vec<HeirGuest>,
         inheritance: Inheritance,
     ) -> Result<Lane, String> {
-        let Inheritance { guests, mut sockets, mut memory, forwarded } = inheritance;
+        let Inheritance { mut sockets, mut memory, forwarded, .. } = inheritance;
         let mut connections = Vec::new();
         for socket in saved.sockets {
             let region = memory.remove(&socket.key.0).ok_or("a client came without its memory")?;
@@ -79,8 +103,8 @@ impl Reactor {
             .guests
             .iter()
             .filter_map(|guest| {
-                let (.., start) = maps.iter().find(|(key, ..)| *key == guest.key)?;
-                Some((guest.slot, &*start.memory))
+                let heir = maps.iter().find(|heir| heir.key == guest.key)?;
+                Some((guest.slot, &*heir.memory))
             })
             .collect();
         let mut asked = saved.memory;
@@ -93,10 +117,14 @@ impl Reactor {
         self.forwarded = Some(forwarded);
         let mut guests = guests;
         for saved in saved.guests {
-            let at = guests.iter().position(|(key, ..)| *key == saved.key);
-            let (key, handle, start) =
+            let at = guests.iter().position(|heir| heir.key == saved.key);
+            let HeirGuest { key, volume, queue, memory } =
                 guests.swap_remove(at.ok_or("a queue came without its session")?);
-            self.put_guest(saved.slot, key, handle, start, Some(&saved.queue));
+            let Some(mut queue) = queue else { continue };
+            match queue.take(&saved.queue) {
+                Ok(()) => self.put_guest(saved.slot, key, volume, queue, memory),
+                Err(broken) => refused(key, broken),
+            }
         }
         for (slot, SocketKey(key), connection) in connections {
             if let Some(make) = sockets.remove(&key) {

@@ -159,7 +159,7 @@ impl Reactor {
             next_turn: None,
             leaving: None,
             confirmed: false,
-            damaged: Vec::new(),
+            pools: Vec::new(),
             over: false,
         })
     }

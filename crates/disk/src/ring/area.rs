@@ -39,6 +39,13 @@ impl Area {
         Ok(Self { start, length })
     }
 
+    /// Has its pages mapped here, so that the first use is as quick as any.
+    pub(super) fn warm(&self) {
+        let pages = (0..self.length.saturating_sub(1)).step_by(4096);
+        for at in pages.chain([self.length.saturating_sub(2) & !1]) {
+            std::hint::black_box(self.load16(at, Ordering::Relaxed));
+        }
+    }
     #[inline]
     fn place<T>(&self, at: usize) -> NonNull<T> {
         assert!(

@@ -67,6 +67,11 @@ pub(super) struct Packed {
 }
 
 impl Packed {
+    /// Has its memory mapped here.
+    pub(super) fn warm(&self) {
+        [self.ring, self.driver, self.device].iter().for_each(Area::warm);
+    }
+
     pub(super) fn new(
         memory: &GuestMemory,
         size: u16,

@@ -9,16 +9,18 @@ use super::queue::{Layout, Pending, Queue, Stage};
 use super::{Broken, QueueConfig, SavedPending, SavedQueue};
 
 impl Queue {
-    /// Goes on exactly where a predecessor stopped. Its requests in flight are ours to
-    /// finish.
-    pub fn restored(
+    /// Of a queue that a predecessor serves: ready for [`Queue::take`], and not touched.
+    pub fn heir(
         config: QueueConfig,
         memory: Arc<GuestMemory>,
         record: InFlight,
-        saved: &SavedQueue,
     ) -> Result<Queue, Broken> {
-        let mut queue = Self::idle(config, memory, record)?;
-        queue.restore(saved)?;
+        let queue = Self::idle(config, memory, record)?;
+        match &queue.ring {
+            Layout::Split(ring) => ring.warm(),
+            Layout::Packed(ring) => ring.warm(),
+        }
+        queue.record.warm(queue.pending.len() as u16);
         Ok(queue)
     }
 
@@ -49,7 +51,9 @@ impl Queue {
         }
     }
 
-    fn restore(&mut self, saved: &SavedQueue) -> Result<(), Broken> {
+    /// Goes on exactly where the predecessor stopped. Its requests in flight are ours to
+    /// finish.
+    pub fn take(&mut self, saved: &SavedQueue) -> Result<(), Broken> {
         (self.order, self.broken) = (saved.order, saved.broken);
         self.owes_notice = true;
         for one in &saved.pending {

@@ -104,6 +104,11 @@ impl Split {
         Ok(Some(head))
     }
 
+    /// Has its memory mapped here.
+    pub(super) fn warm(&self) {
+        [self.descriptors, self.available, self.used].iter().for_each(Area::warm);
+    }
+
     /// Walks the chain of a head.
     #[inline]
     pub(super) fn walk(&self, head: u16, chain: &mut Chain<'_, '_>) -> Result<(), Broken> {

@@ -11,7 +11,7 @@ use crate::ring::{Position, QueueConfig};
 use super::description::Description;
 
 /// A queue that is to be served from now on: `Queue::new(start.config, start.memory,
-/// start.record)`, or `Queue::restored` when its small state came from a predecessor.
+/// start.record)`, or `Queue::heir` when its small state came from a predecessor.
 #[derive(Debug)]
 pub struct QueueStart {
     /// What was negotiated for it.
