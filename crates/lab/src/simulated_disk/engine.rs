@@ -381,6 +381,7 @@ fn settings() -> Settings {
         log_bytes: 16 << 10,
         dirty_pages: 24,
         log_percent: 50,
+        log_records: 4096,
         idle: 2_000_000_000,
         pages_a_turn: 8,
     }
