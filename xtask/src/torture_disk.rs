@@ -120,10 +120,21 @@ pub fn run(arguments: &[String]) -> Result<()> {
     let result = torture(&orders);
     let _ = std::fs::remove_dir_all(&orders.pools);
     let _ = std::fs::remove_dir_all(&orders.folder);
-    result
+    let again = format!(
+        "to do it again: cargo xtask torture disk --kills {kills} --replacements {replacements} --seed {seed}"
+    );
+    match result {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            println!("{again}");
+            Ok(())
+        }
+        Err(error) => Err(error.context(again)),
+    }
 }
 
-fn torture(orders: &Orders) -> Result<()> {
+/// Whether volumes noticed nothing.
+fn torture(orders: &Orders) -> Result<bool> {
     let seen = strikes::strike(orders)?;
     for line in &seen.told {
         println!("{line}");
@@ -163,7 +174,7 @@ fn torture(orders: &Orders) -> Result<()> {
     let told = damage.found == damage.injected && damage.named && full.refused > 0;
     let met = seen.clean() && full.lost == 0 && damage.returned == 0 && told && quick;
     println!("{}", json!({ "name": "torture disk", "figures": figures, "aims": aims, "met": met }));
-    Ok(())
+    Ok(seen.clean() && full.lost == 0 && damage.returned == 0 && told)
 }
 
 #[cfg(test)]

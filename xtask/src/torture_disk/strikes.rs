@@ -19,13 +19,20 @@ const VOLUME: u64 = 48;
 const POOL: u64 = 512;
 /// Longest from a kill to the next engine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest for all of it: for each strike, and for what comes before and after.
+const EACH: Duration = Duration::from_secs(3);
+const AROUND: Duration = Duration::from_secs(180);
+/// So many strikes are between two snapshots.
+const SNAPSHOT: u32 = 6;
 /// What each client does, beside its number.
-const LOAD: [&str; 12] = [
+const LOAD: [&str; 14] = [
     "--depth",
     "16",
     "--write",
     "500",
     "--zero",
+    "20",
+    "--discard",
     "20",
     "--flush",
     "20",
@@ -60,8 +67,10 @@ pub fn strike(orders: &Orders) -> Result<Figures> {
     }
     let mut torture = Torture { service, loads, chance: orders.seed | 1, seen: Figures::default() };
     let began = Instant::now();
-    torture.all(orders.kills, orders.replacements)?;
-    let mut seen = torture.end()?;
+    if let Err(error) = torture.all(orders.kills, orders.replacements) {
+        return Err(error.context(kept_log(orders, &torture.service)));
+    }
+    let mut seen = torture.end(orders)?;
     seen.told.push(format!("struck for {:.1} s", began.elapsed().as_secs_f64()));
     Ok(seen)
 }
@@ -83,7 +92,11 @@ impl Torture {
 
     fn all(&mut self, kills: u32, replacements: u32) -> Result<()> {
         let (mut kills, mut replacements) = (kills, replacements);
+        let until = Instant::now() + AROUND + EACH * (kills + replacements);
         while kills + replacements > 0 {
+            if Instant::now() > until {
+                bail!("{kills} kills and {replacements} replacements are left: it takes too long");
+            }
             thread::sleep(Duration::from_micros(self.below(100_000)));
             let kill = self.below(u64::from(kills + replacements)) < u64::from(kills);
             let strike = match kill {
@@ -98,7 +111,7 @@ impl Torture {
                 replacements -= 1
             }
             let done = self.seen.kills + self.seen.replacements;
-            if done.is_multiple_of(15) {
+            if done.is_multiple_of(SNAPSHOT) {
                 self.snapshot(done).with_context(|| format!("snapshot: {}", self.service.log()))?;
             }
             if done.is_multiple_of(50) {
@@ -228,12 +241,24 @@ impl Torture {
         seen.told.extend(told.filter_map(|it| it.as_str().map(str::to_owned)));
     }
 
-    fn end(mut self) -> Result<Figures> {
+    fn end(mut self, orders: &Orders) -> Result<Figures> {
         for load in std::mem::take(&mut self.loads) {
             let line = load.end().with_context(|| self.service.log())?;
             self.count(&line);
         }
+        if !self.seen.clean() {
+            self.seen.told.push(kept_log(orders, &self.service));
+        }
         Ok(std::mem::take(&mut self.seen))
+    }
+}
+
+/// Keeps what the service logged, which else goes away with its folder. Says where.
+fn kept_log(orders: &Orders, service: &Service) -> String {
+    let kept = std::env::temp_dir().join(format!("torture-disk-{}.log", orders.seed));
+    match std::fs::copy(service.directory.join("service.log"), &kept) {
+        Ok(_) => format!("the log of the service: {}", kept.display()),
+        Err(error) => format!("the log of the service could not be kept: {error}"),
     }
 }
 
