@@ -1,8 +1,17 @@
 //! Who may do what: grants, policies, and the block of public access. Decisions are
 //! pure functions of these and a request.
 
+mod conditions;
+mod decide;
+mod pattern;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::conditions::{Values, operator_is_known};
+pub use self::decide::{
+    Decision, Reason, Request, Thing, allowed, grants_are_public, policy_is_public,
+};
+pub use self::pattern::{Pattern, matches};
 use crate::name::Owner;
 
 /// Who asks.
@@ -101,7 +110,8 @@ pub struct Statement {
 pub enum Principals {
     /// Everybody.
     Everybody,
-    /// These accounts, by id or name.
+    /// These accounts, by id or name. `GROUP$NAME` is a name; `GROUP` stands for all of
+    /// its accounts.
     These(Vec<Box<str>>),
     /// All but these.
     AllBut(Vec<Box<str>>),
