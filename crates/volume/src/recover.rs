@@ -15,7 +15,7 @@ use crate::directory::Directory as PoolDirectory;
 use crate::format::record::Record;
 use crate::format::superblock::{Copy, Directory, LogPosition, Superblock, VERSION};
 use crate::format::{FormatError, Layout};
-use crate::log::{Log, Read, ReplayError, TailError, replay};
+use crate::log::{Faith, Log, Read, ReplayError, TailError, faith, replay};
 use crate::memory::Region;
 use crate::request::MediumFault;
 use crate::seal::crc;
@@ -29,7 +29,10 @@ pub enum Trust {
     /// Perhaps a loss of power: what was not synced may be missing. The tail of the log
     /// is forgotten.
     Power,
-    /// Only the process: what the system had taken is there, and so is the tail.
+    /// Only the process: what the system had taken is there, and so is the tail. That is
+    /// so only while the tail vouches for it: if it was left by a recovery after a loss of
+    /// power before that had opened the pool, or by a life whose medium failed to sync,
+    /// the pool is opened as after a loss of power. So is one without a tail.
     Process,
 }
 
@@ -72,6 +75,8 @@ pub struct Recovered {
     pub replayed: u64,
     /// Writes that were dropped: they had not been flushed, and their data is not there.
     pub dropped: u64,
+    /// What was trusted in the end.
+    pub trust: Trust,
 }
 
 /// Why a pool cannot be opened.
@@ -186,6 +191,7 @@ pub fn recover(
     let (superblock, copy) = superblock(medium, read)?;
     let directory = directory(&superblock, read)?;
     let Regions { tail, frames, extents } = regions;
+    let trust = if faith(&tail) == Faith::Whole { trust } else { Trust::Power };
     let replayed = replay(read, &superblock)?;
     let mut state =
         State::load(superblock.layout, superblock.generation, &directory, frames, extents, read)?;
@@ -219,7 +225,7 @@ pub fn recover(
             keys.insert(*origin, Cipher::Plain);
         }
     }
-    Ok(Recovered { state, log, keys, superblock, copy, replayed: count, dropped })
+    Ok(Recovered { state, log, keys, superblock, copy, replayed: count, dropped, trust })
 }
 
 fn superblock(medium: u64, read: &mut Read<'_>) -> Result<(Superblock, Copy), RecoverError> {

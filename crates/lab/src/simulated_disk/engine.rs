@@ -7,7 +7,7 @@ use model::volume::Limits;
 use uuid::Uuid;
 use volume::directory::Change;
 use volume::lane::command::{Answered, Command, CommandError};
-use volume::lane::{Heir, Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
+use volume::lane::{Frozen, Heir, Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
 use volume::recover::{Piece, Recovered, Regions, Trust, needs, recover};
 use volume::saved::{Saved, decode, encode};
 use volume::seal::keys::{Cipher, KeyRing};
@@ -137,9 +137,8 @@ impl Engine {
 
     /// What recovers what a crash left of this one.
     ///
-    /// Also says what it is to be judged as. When the disk has failed and said so, it may
-    /// have lost groups of the log that the tail does not have any more: then the pool is
-    /// opened as after a loss of power, as the service does.
+    /// Also says what it is to be judged as: a disk that failed to sync may have lost what
+    /// it had taken, and the pool is opened as after a loss of power.
     pub fn successor(
         &self,
         disk: ModelDisk,
@@ -151,17 +150,11 @@ impl Engine {
             tail.resize(TAIL, 0);
             self.loan.look(TAIL_PIECE, &mut tail);
         }
-        let failing = self.expected.contains(&Fault::Frozen);
-        let spare = (failing && crash == Crash::Kill).then(|| disk.clone());
         let tail = (crash == Crash::Kill).then_some(&tail[..]);
-        let (mut next, as_after) = match (Self::open(disk, crash, tail, shelf), spare) {
-            (Err(why), Some(disk)) if why.contains("its tail begins at") => {
-                (Self::open(disk, Crash::Cut, None, shelf)?, Crash::Cut)
-            }
-            (next, _) => (next?, crash),
-        };
+        let mut next = Self::open(disk, crash, tail, shelf)?;
         next.expected.clone_from(&self.expected);
-        Ok((next, as_after))
+        let failed = self.lane.frozen(self.pool) == Some(Frozen::Sync);
+        Ok((next, if failed { Crash::Cut } else { crash }))
     }
 
     /// The end: gives the disk and the memory back.

@@ -84,6 +84,21 @@ pub fn run(job: Job, starts: &Starts, care: Care, shelf: Shelf) -> (Shelf, Findi
 mod tests {
     use super::*;
 
+    /// Runs that found something: a record that recovery had dropped came back after a
+    /// kill, a place of pages was used again while a replay still read it, a takeover
+    /// waited for a pool that could not be opened.
+    #[test]
+    fn what_was_wrong_once_is_right() {
+        let starts = Starts::new().expect("pools to begin with");
+        let jobs = [6923, 8629].map(Job::Short).into_iter().chain([12, 48, 59].map(Job::Long));
+        let mut shelf = Shelf::default();
+        for job in jobs {
+            let (back, findings) = run(job, &starts, Care::default(), shelf);
+            assert!(findings.clean(), "{job:?}: {:#?}", findings.faults);
+            shelf = back;
+        }
+    }
+
     #[test]
     fn short_sequences_and_long_runs_are_right_and_come_again() {
         let starts = Starts::new().expect("pools to begin with");

@@ -143,8 +143,9 @@ impl Lane {
         let mut budget = self.settings.pages_a_turn;
         loop {
             let pool = &mut self.pools[usize::from(index.0)];
+            let saving = self.saving && !pool.has_orders();
             let Some(running) = &mut pool.running else { return false };
-            if running.stage != Stage::Pages || running.left >= MOST_WRITES || self.saving {
+            if running.stage != Stage::Pages || running.left >= MOST_WRITES || saving {
                 return false;
             }
             let all = running.directory_done == running.directory.len()
@@ -200,10 +201,7 @@ impl Lane {
             return true;
         }
         let page = running.pages.pop().expect("something is left to write");
-        let Some(image) = pool.state.image(page, self.buffers.block_mut(buffer, 0)) else {
-            self.buffers.give(buffer);
-            return true;
-        };
+        let image = pool.state.image(page, self.buffers.block_mut(buffer, 0));
         assert!(image.after <= pool.log.appended(), "a page holds what the log says");
         let blocks = if image.twice { 2 } else { 1 };
         if image.twice {
@@ -285,6 +283,7 @@ impl Lane {
     fn stage_over<P: Port>(&mut self, index: PoolIndex, now: Nanos, port: &mut P) {
         loop {
             let pool = &mut self.pools[usize::from(index.0)];
+            let generation = pool.state.generation();
             let Some(running) = &mut pool.running else { return };
             assert!(running.left == 0, "a stage is over when nothing of it is in flight");
             if running.failed || pool.frozen.is_some() {
@@ -297,9 +296,9 @@ impl Lane {
                         return;
                     }
                 }
-                Stage::Sync if running.opening && pool.dropped => {
-                    // What is on the medium is durable: now it is all written anew.
-                    pool.dropped = false;
+                Stage::Sync if pool.dropped && running.next.generation == generation => {
+                    // What is on the medium is durable: now it is all written anew. Until
+                    // that is committed nothing is served: if it fails, it begins again.
                     let through = pool.log.written_through();
                     pool.log.synced(through);
                     pool.running = None;
@@ -337,7 +336,6 @@ impl Lane {
         let pool = &mut self.pools[usize::from(index.0)];
         let running = pool.running.take().expect("a checkpoint was written");
         (pool.superblock, pool.copy) = (running.next, pool.copy.other());
-        pool.opened = true;
         if running.next.generation > pool.state.generation() {
             pool.state.finish_checkpoint();
             assert!(
@@ -345,8 +343,13 @@ impl Lane {
                 "the checkpoint that was begun is committed"
             );
             pool.log.release(running.next.log_start);
-            pool.failing = false;
+            (pool.failing, pool.dropped) = (false, false);
         }
+        assert!(!pool.dropped, "what was dropped is behind a checkpoint before the pool is used");
+        if !std::mem::replace(&mut pool.opened, true) {
+            pool.log.opened();
+        }
+        pool.reclaim();
         let start = running.next.log_start.sequence;
         let tags = std::mem::take(&mut pool.checkpoint_tags);
         let (done, rest): (Vec<_>, Vec<_>) = tags.into_iter().partition(|(_, last)| *last < start);

@@ -26,11 +26,12 @@ impl Lane {
     }
 
     /// Whether [`Lane::save`] can be called: after [`Lane::prepare_to_save`], and when
-    /// what is in flight by then is done. That takes one write and sync at most.
+    /// what is in flight by then is done. That takes one write and sync, or a checkpoint
+    /// where an order waits for one.
     pub fn can_save(&self) -> bool {
         let quiet = |pool: &Pool| {
             pool.running.as_ref().is_none_or(super::checkpoint::Running::can_be_given_up)
-                && pool.opened
+                && (pool.opened || pool.frozen.is_some())
                 && pool.commands.is_empty()
                 && pool.checkpoint_tags.is_empty()
         };
@@ -300,7 +301,9 @@ impl HeirPool {
             if saved.superblock.is_empty() { (superblock, second) } else { saved.decode()? };
         let log = Log::restored(tail, saved.log)?;
         state.follow(saved.state).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
-        let recovered = Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0 };
+        let trust = crate::recover::Trust::Process;
+        let recovered =
+            Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0, trust };
         let mut pool = Pool::new(medium, memory, recovered);
         pool.opened = true;
         pool.last_change.1 = now;

@@ -134,6 +134,10 @@ impl Pool {
             told: None,
         }
     }
+    /// Whether orders wait, which no successor can be given: they may need a checkpoint.
+    pub fn has_orders(&self) -> bool {
+        !self.commands.is_empty() || !self.checkpoint_tags.is_empty()
+    }
     /// A read of the medium begins.
     #[inline]
     pub fn begin_read(&mut self) -> u8 {
@@ -169,6 +173,9 @@ impl Pool {
                 self.unless_frozen(Wait::Room)
             }
             Obstacle::Full if self.state.has_pending() => {
+                if self.failing && self.state.waits_for_checkpoint(self.replayed()) {
+                    return Err(Fault::NoSpace);
+                }
                 self.pressed |= self.state.needs_checkpoint(self.replayed());
                 self.unless_frozen(Wait::Room)
             }
@@ -232,6 +239,9 @@ impl Lane {
             return;
         }
         pool.frozen = Some(why);
+        if why == Frozen::Sync {
+            pool.log.failed();
+        }
         (pool.commit, pool.held) = (Commit::Idle, None);
         let answers = std::mem::take(&mut pool.answers);
         let commands = std::mem::take(&mut pool.commands);

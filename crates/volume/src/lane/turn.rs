@@ -77,8 +77,9 @@ impl Lane {
     }
 
     fn checkpoint_turn<P: Port>(&mut self, index: PoolIndex, now: Nanos, port: &mut P) -> bool {
-        if self.pool(index).running.is_none() && !self.saving && self.checkpoint_wanted(index, now)
-        {
+        let pool = self.pool(index);
+        let (idle, orders) = (pool.running.is_none(), pool.has_orders());
+        if idle && (orders || !self.saving) && self.checkpoint_wanted(index, now) {
             self.begin_checkpoint(index);
         }
         self.pool(index).running.is_some() && self.checkpoint_step(index, now, port)

@@ -32,6 +32,7 @@ use crate::units::{BLOCK, Sequence};
 
 pub use replay::{Read, Replay, ReplayError, Replayed, replay};
 pub use saved::SavedLog;
+pub use tail::{Faith, faith};
 
 use ring::Ring;
 use tail::{Opened, Tail};
@@ -84,7 +85,7 @@ pub enum TailError {
     },
 }
 
-/// A closed group that is not known to be written, or not before one that is not.
+/// A closed group that is not known to be durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Group {
     number: u64,
@@ -118,8 +119,11 @@ pub struct Log {
     limit: usize,
     next: Sequence,
     room: usize,
-    /// Closed groups that the tail keeps, oldest first.
+    /// Closed groups that the tail keeps, oldest first: until they are durable, since a
+    /// medium whose sync fails may lose what it had taken.
     groups: VecDeque<Group>,
+    /// So many of them, from the oldest on, are written without a gap.
+    whole: usize,
     /// The first group that has not been handed out to be written.
     handed: u64,
     written_through: Sequence,
@@ -168,6 +172,7 @@ impl Log {
             next: end.sequence,
             room: 0,
             groups: VecDeque::with_capacity(usize::try_from(held.blocks).expect("short")),
+            whole: 0,
             handed: end.group,
             written_through: Sequence(end.sequence.0 - 1),
             durable: synced,
@@ -212,9 +217,31 @@ impl Log {
         if self.end + length > self.limit {
             self.roll(length);
         }
+        let sequence = self.put(record, length);
+        self.tail.publish(self.word, self.end);
+        sequence
+    }
+
+    /// Appends records that count together or not at all, whatever ends the process or the
+    /// power: they are in one group, and become good by one word. Gives the number of the
+    /// first. They must fit into a group, and there must be room.
+    pub fn append_together(&mut self, records: &[Record]) -> Sequence {
+        let length: usize = records.iter().map(Record::length).sum();
+        if self.end + length > self.limit {
+            self.roll(length);
+        }
+        let first = self.next;
+        for record in records {
+            self.put(record, record.length());
+        }
+        self.tail.publish(self.word, self.end);
+        first
+    }
+
+    #[inline]
+    fn put(&mut self, record: &Record, length: usize) -> Sequence {
         record.encode(self.tail.bytes_mut(self.at + self.end, length));
         self.end += length;
-        self.tail.publish(self.word, self.end);
         self.room = self.room.saturating_sub(length);
         let sequence = self.next;
         self.next = sequence.next();
@@ -300,14 +327,37 @@ impl Log {
         let group = group.expect("a group that is under way");
         assert!(!group.written, "a group is written once");
         group.written = true;
-        while let Some(group) = self.groups.front().copied().filter(|group| group.written) {
+        while let Some(group) = self.groups.get(self.whole).filter(|group| group.written) {
+            self.written_through = group.last;
+            self.whole += 1;
+        }
+        self.let_go();
+    }
+
+    /// Groups that are durable leave the tail.
+    fn let_go(&mut self) {
+        while let Some(group) = self.groups.front().copied()
+            && self.whole > 0
+            && group.last <= self.durable
+        {
             self.groups.pop_front();
             self.held.pop(group.blocks);
-            self.written_through = group.last;
+            self.whole -= 1;
         }
         let block = if self.held.groups == 0 { self.held.head } else { self.held.start };
         self.tail.keep_from(self.number - self.held.groups, block);
         self.measure();
+    }
+
+    /// The pool is open: the tail can be trusted from now on.
+    pub fn opened(&self) {
+        self.tail.believe(Faith::Whole);
+    }
+
+    /// A sync failed: what the medium had taken may be lost, and whoever comes next must
+    /// look.
+    pub fn failed(&self) {
+        self.tail.believe(Faith::Doubt);
     }
 
     /// The last record up to which all groups have been written. A sync that begins now
@@ -321,6 +371,7 @@ impl Log {
     pub fn synced(&mut self, through: Sequence) {
         assert!(through <= self.written_through, "only what was written is synced");
         self.durable = self.durable.max(through);
+        self.let_go();
     }
 
     /// The last record that is durable, with all before it.
@@ -358,7 +409,7 @@ impl Log {
         self.ring.groups = groups;
         self.ring.start = start.offset;
         self.durable = self.durable.max(before);
-        self.measure();
+        self.let_go();
     }
 
     /// The memory of the tail, as the death of the process would leave it.

@@ -111,24 +111,31 @@ pub(super) fn take_over(
     let start = superblock.log_start;
     let mut ring = Ring::new(superblock.layout.log.blocks, end.offset);
     (ring.start, ring.groups) = (start.offset, end.group - start.group);
-    let kept = found.closed.iter().filter(|group| group.header.number >= end.group);
+    let synced = found.closed.iter().map(|group| group.header.synced_through).max();
+    let durable = synced.unwrap_or_default().max(replay.synced_through).min(replay.last());
     let mut groups = Vec::new();
-    for group in kept {
+    for group in &found.closed {
         let blocks = group.header.blocks();
-        let fits = group.header.offset == ring.head && blocks <= ring.free_at_head();
+        let (number, offset) = (group.header.number, group.header.offset);
+        let last = Sequence(group.header.next().0 - 1);
+        let written = number < end.group;
+        if written && (last <= durable || number < start.group) {
+            continue;
+        }
+        let group = Group { number, block: group.block, blocks, offset, last, written };
+        groups.push(group);
+        if written {
+            continue;
+        }
+        let fits = offset == ring.head && blocks <= ring.free_at_head();
         if !fits {
             return Err(TailError::Damaged);
         }
         ring.push(blocks);
-        let (number, offset) = (group.header.number, group.header.offset);
-        let last = Sequence(group.header.next().0 - 1);
-        groups.push(Group { number, block: group.block, blocks, offset, last, written: false });
     }
     if ring.head != found.opened.offset {
         return Err(TailError::Damaged);
     }
-    let synced = found.closed.iter().map(|group| group.header.synced_through).max();
-    let synced = synced.unwrap_or_default();
     let mut held = Ring::new(tail::blocks_of(&tail), found.block);
     held.start = groups.first().map_or(found.block, |group| group.block);
     held.groups = groups.len() as u64;
@@ -145,11 +152,11 @@ pub(super) fn take_over(
         groups,
         handed: end.group,
         written_through: replay.last(),
-        durable: synced.max(replay.synced_through).min(replay.last()),
+        durable,
     };
     let log = assemble(tail, &found, saved);
     log.tail.set_incarnation(incarnation);
-    log.tail.keep_from(end.group, log.held.start);
+    log.tail.keep_from(log.number - log.held.groups, log.held.start);
     let kept = found.closed.into_iter().filter(|group| group.header.number >= end.group);
     let records = kept.flat_map(|group| group.records).chain(found.records);
     Ok((log, numbered(end.sequence, records)))
@@ -178,6 +185,7 @@ fn assemble(tail: Region, found: &Found, saved: SavedLog) -> Log {
     let tail = Tail::resume(tail, found.slot);
     let mut groups = VecDeque::with_capacity(usize::try_from(saved.held.blocks).expect("short"));
     groups.extend(saved.groups);
+    let whole = groups.iter().take_while(|group: &&Group| group.written).count();
     let mut log = Log {
         at: Tail::at(found.block),
         word: tail.word(found.block),
@@ -194,6 +202,7 @@ fn assemble(tail: Region, found: &Found, saved: SavedLog) -> Log {
         next: saved.next,
         room: 0,
         groups,
+        whole,
         handed: saved.handed,
         written_through: saved.written_through,
         durable: saved.durable,

@@ -14,6 +14,7 @@
 //! | 24 | blocks of the ring |
 //! | 32 | the open group: block of the ring in the upper half; in the lower half the slot (highest bit) and where its records end, from its first byte |
 //! | 40 | the oldest group that is kept: the lower half of its number above, its block of the ring below |
+//! | 48 | what it can be trusted with, see [`Faith`] |
 //! | 64, 96 | two slots: number, first record and offset on the medium of the open group |
 //!
 //! A group that is closed describes itself by its header. The open one is described by
@@ -35,8 +36,20 @@ const INCARNATION: usize = 16;
 const BLOCKS: usize = 24;
 const OPEN: usize = 32;
 const START: usize = 40;
+const FAITH: usize = 48;
 const SLOTS: [usize; 2] = [64, 96];
 const SLOT_BIT: u32 = 1 << 31;
+
+/// What a tail says of the life that left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Faith {
+    /// Nothing can be built on it. It was begun, and the pool was not opened yet: what the
+    /// recovery that began it could not trust, the next one cannot trust either. Or a
+    /// sync failed: what the medium had taken may be lost.
+    Doubt,
+    /// Whatever was handed to the system is on the medium, as long as the host lives.
+    Whole,
+}
 
 /// The open group, as the slots have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +76,7 @@ impl Tail {
         tail.store(TAG, tag.0);
         tail.store(INCARNATION, u64::from(incarnation));
         tail.store(BLOCKS, blocks);
+        tail.believe(Faith::Doubt);
         tail
     }
     /// The tail that a predecessor has left, with the slot that is in use.
@@ -72,6 +86,10 @@ impl Tail {
     /// From now on, this is a tail.
     pub fn valid(&self) {
         self.store(0, MAGIC);
+    }
+    /// What it can be trusted with from now on.
+    pub fn believe(&self, faith: Faith) {
+        self.store(FAITH, faith as u64);
     }
     /// Who uses it.
     pub fn set_incarnation(&self, incarnation: u32) {
@@ -133,6 +151,13 @@ impl Tail {
 /// How many blocks the ring of a region has.
 pub(super) fn blocks_of(region: &Region) -> u32 {
     u32::try_from(region.len() / BLOCK - 1).expect("a tail is short")
+}
+
+/// What a tail can be trusted with. Memory that is none is in doubt.
+pub fn faith(region: &Region) -> Faith {
+    let known = region.len() >= BLOCK && load(region, 0) == MAGIC;
+    let whole = known && load(region, FAITH) == Faith::Whole as u64;
+    if whole { Faith::Whole } else { Faith::Doubt }
 }
 
 /// A closed group that was found in a tail.

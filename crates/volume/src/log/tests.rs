@@ -112,6 +112,7 @@ fn a_checkpoint_gives_the_ring_free() {
         while log.room() > 0 {
             log.append(&write(number));
             write_all(&mut log, &mut medium);
+            log.synced(log.written_through());
             number += 1;
         }
         assert!(log.used() > 0.7, "{}", log.used());

@@ -97,7 +97,10 @@ impl State {
     fn not_needed(&self, entry: &Entry) -> Result<(), ChangeError> {
         let by = match entry.kind {
             Kind::Volume { .. } => self.directory.snapshots(entry.number).next(),
-            Kind::Snapshot { .. } => self.directory.clones(entry.number).next(),
+            // One that goes away is not read any more, and gives back only what is its own.
+            Kind::Snapshot { .. } => {
+                self.directory.clones(entry.number).find(|clone| clone.leaving.is_none())
+            }
         };
         match by {
             Some(by) => Err(ChangeError::InUse { name: entry.name.clone(), by: by.name.clone() }),

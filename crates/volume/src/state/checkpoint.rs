@@ -101,21 +101,23 @@ impl State {
         copies
     }
 
-    /// Copies a page as it goes to the medium now, and says where it goes. Nothing, when
-    /// the page is no longer there.
-    pub fn image(&mut self, page: Page, into: &mut [u8; BLOCK]) -> Option<Image> {
+    /// Copies a page as it goes to the medium now, and says where it goes. The page is
+    /// there: nothing that a checkpoint writes is freed meanwhile, since a replay from it
+    /// looks at what was there when it began.
+    pub fn image(&mut self, page: Page, into: &mut [u8; BLOCK]) -> Image {
         let running = self.running.as_mut().expect("a checkpoint is being written");
         assert!(running.left.remove(&page), "each page of a checkpoint once");
         let generation = running.generation;
         let (place, committed, after, header) = match page {
             Page::Map(place) => {
                 let copy = running.indexes.remove(&place);
-                let frame = self.frames.find(place)?;
+                let frame = self.frames.find(place).expect("a page that differs stays");
                 let known = self.frames.known(frame).clone();
                 match copy {
-                    // The page was freed, and the place is another's by now.
-                    Some(_) if !known.imaged() => return None,
-                    Some(copy) => *into = *copy,
+                    Some(copy) => {
+                        assert!(known.imaged(), "the page that was copied is still there");
+                        *into = *copy;
+                    }
                     None => {
                         *into = *self.frames.page(frame);
                         self.frames.imaged(frame);
@@ -153,7 +155,7 @@ impl State {
         header.seal(into);
         let second = committed == Some(false);
         self.running.as_mut().expect("as above").sides.insert(page, second);
-        Some(Image { at: place.plus(u32::from(second)).bytes(), twice: committed.is_none(), after })
+        Image { at: place.plus(u32::from(second)).bytes(), twice: committed.is_none(), after }
     }
 
     /// The checkpoint is committed: its superblock is durable.

@@ -239,6 +239,7 @@ impl State {
         }
     }
     fn usable_again(&mut self, place: Place, log: &mut Log) {
+        assert!(!self.table.is_valid(place), "what is written again holds nothing");
         self.reclaimed += 1;
         self.table.let_go(place.extent(), bit(place));
         self.settle_extent(place.extent(), log);
@@ -250,6 +251,10 @@ impl State {
     /// How many places were freed and are not usable yet.
     pub fn pending(&self) -> usize {
         self.freed.len() + self.freed_pages.len()
+    }
+    /// Whether nothing becomes usable before a checkpoint is committed.
+    pub fn waits_for_checkpoint(&self, replayed: Sequence) -> bool {
+        self.freed.len() == 0 && self.needs_checkpoint(replayed)
     }
     /// Whether a checkpoint would make something usable, now or in steps: places of pages,
     /// and what a deleted volume had.

@@ -15,6 +15,8 @@ use crate::units::{EXTENT_BLOCKS, Epoch, ExtentIndex, Origin, Place, Sequence, V
 
 /// Leaf pages that are looked at in one step, when none of them differs.
 const LEAVES_A_STEP: u32 = 256;
+/// Index pages that are looked at in one step.
+const INDEXES_A_STEP: usize = 256;
 /// Extents that are looked at in one step.
 const EXTENTS_A_STEP: u32 = 4096;
 /// Extents that are given free in one step.
@@ -46,7 +48,8 @@ impl State {
         let before = |freed: Option<Pending>| freed.is_some_and(|freed| freed.by <= since);
         let waits = before(self.freed.first())
             || self.is_volume(number) && before(self.freed_pages.first());
-        if waits || log.room() < 4 * STEP_ROOM {
+        // A checkpoint writes the pages that were there when it began.
+        if waits || self.running.is_some() || log.room() < 4 * STEP_ROOM {
             return Reap::Idle;
         }
         let done = match self.directory.entries.get(&number).map(|entry| &entry.kind) {
@@ -72,8 +75,21 @@ impl State {
     }
 
     fn note(&mut self, change: &Change, log: &mut Log) {
+        self.free_and_note(&[], change, log);
+    }
+
+    /// Frees places, and says what that was a step of. Both are done or neither, whatever
+    /// happens: a step that is done again would free what is somebody else's by then.
+    fn free_and_note(&mut self, places: &[(Place, bool)], change: &Change, log: &mut Log) {
         let bytes = serde_json::to_vec(change).expect("a change is plain data");
-        let by = log.append(&Record::Change(bytes));
+        let each =
+            places.iter().map(|(place, pages)| Record::Free { place: *place, pages: *pages });
+        let records: Vec<_> = each.chain([Record::Change(bytes)]).collect();
+        let mut by = log.append_together(&records);
+        for (place, pages) in places {
+            self.freed(*place, *pages, by);
+            by = by.next();
+        }
         self.applied(change, by);
     }
 
@@ -145,8 +161,9 @@ impl State {
         for leaf in start..end {
             let (own, other) = (self.leaf_place(number, leaf)?, self.leaf_place(after, leaf)?);
             if own != other && own.is_some() {
-                self.compare_leaf(number, after, leaf, before, log)?;
-                self.note(&Change::Leaving { number, leaf: leaf + 1 }, log);
+                let places = self.compare_leaf(number, after, leaf, before)?;
+                let done = Change::Leaving { number, leaf: leaf + 1 };
+                self.free_and_note(&places, &done, log);
                 return Ok(false);
             }
         }
@@ -154,41 +171,46 @@ impl State {
             self.note(&Change::Leaving { number, leaf: end }, log);
             return Ok(false);
         }
-        self.free_indexes(number, after, before, log);
-        self.note(&Change::Gone { number }, log);
-        Ok(true)
+        // What is counted on after the leaf pages are the index pages.
+        Ok(self.free_indexes(number, after, before, start.max(leaves) - leaves, log))
     }
 
+    /// What of a leaf page of a snapshot is its own alone, the page itself included: places,
+    /// and whether they are of pages.
     fn compare_leaf(
         &mut self,
         number: VolumeNumber,
         after: VolumeNumber,
         leaf: u32,
         before: Epoch,
-        log: &mut Log,
-    ) -> Result<(), Need> {
-        let Some(own) = self.find_leaf(number, leaf)? else { return Ok(()) };
+    ) -> Result<Vec<(Place, bool)>, Need> {
+        let mut places = Vec::new();
+        let Some(own) = self.find_leaf(number, leaf)? else { return Ok(places) };
         let other = self.find_leaf(after, leaf)?;
         let page = self.frames.known(own).place;
         for entry in 0..LEAF_ENTRIES {
             let place = self.frames.mapping(own, entry).place;
             let still = other.map_or(Place::NONE, |other| self.frames.mapping(other, entry).place);
-            if place.is_some() && place != still {
-                self.free_if_own(place, false, before, log);
+            if place.is_some() && place != still && self.is_own(place, before) {
+                places.push((place, false));
             }
         }
-        self.free_if_own(page, true, before, log);
-        Ok(())
+        if self.is_own(page, before) {
+            places.push((page, true));
+        }
+        Ok(places)
     }
 
-    /// Index pages of a snapshot that what came after it does not have.
+    /// Frees index pages of a snapshot that what came after it does not have, from one on.
+    /// Whether all are done: then it is gone.
     fn free_indexes(
         &mut self,
         number: VolumeNumber,
         after: VolumeNumber,
         before: Epoch,
+        from: u32,
         log: &mut Log,
-    ) {
+    ) -> bool {
         let other = self
             .directory
             .entries
@@ -201,19 +223,29 @@ impl State {
             .get(&number)
             .map(|entry| entry.indexes.clone())
             .unwrap_or_default();
-        for (at, place) in own.into_iter().enumerate() {
-            if place.is_some() && other.get(at) != Some(&place) {
-                self.free_if_own(place, true, before, log);
-            }
-        }
+        let own = own.into_iter().enumerate();
+        let left: Vec<_> = own.skip(from as usize).take(INDEXES_A_STEP + 1).collect();
+        let places: Vec<_> = left
+            .iter()
+            .take(INDEXES_A_STEP)
+            .filter(|(at, place)| place.is_some() && other.get(*at) != Some(place))
+            .filter(|(_, place)| self.is_own(*place, before))
+            .map(|(_, place)| (*place, true))
+            .collect();
+        let all = left.len() <= INDEXES_A_STEP;
+        let leaves = self.directory.entries.get(&number).map_or(0, |entry| leaves_of(entry.blocks));
+        let leaf = leaves + from + INDEXES_A_STEP as u32;
+        let done = if all { Change::Gone { number } } else { Change::Leaving { number, leaf } };
+        self.free_and_note(&places, &done, log);
+        all
     }
 
-    fn free_if_own(&mut self, place: Place, pages: bool, before: Epoch, log: &mut Log) {
-        // After a restart a step may be done again: what is free already stays so.
-        if self.table.birth(place.extent()) > before && self.table.is_valid(place) {
-            let by = log.append(&Record::Free { place, pages });
-            self.freed(place, pages, by);
-        }
+    /// Whether a place that a snapshot has, and what came after it has not, is in no
+    /// snapshot before it either.
+    fn is_own(&self, place: Place, before: Epoch) -> bool {
+        let own = self.table.birth(place.extent()) > before;
+        assert!(!own || self.table.is_valid(place), "what a snapshot holds is there");
+        own
     }
 
     /// What a `Free` record does, live and in replay.
@@ -241,6 +273,7 @@ impl State {
         }
         if let Some(tree) = self.tree_mut(number) {
             tree.leaving = true;
+            (tree.data, tree.pages) = (None, None);
             tree.links = Vec::new();
         }
         self.leaving.push((number, by));

@@ -84,7 +84,7 @@ impl Pool {
         self.sync_log();
         let mut image = [0; BLOCK];
         for page in checkpoint.pages {
-            let Some(goes) = self.state.image(page, &mut image) else { continue };
+            let goes = self.state.image(page, &mut image);
             assert!(goes.after <= self.log.durable(), "the log goes first");
             let at = goes.at as usize;
             self.medium[at..at + BLOCK].copy_from_slice(&image);
