@@ -4,6 +4,7 @@
 //! sockets), [`s3`] (the dialect: a request's head in, steps out; no sockets).
 
 pub mod accounts;
+pub mod checksum;
 pub mod http;
 pub mod s3;
 pub mod sealing;

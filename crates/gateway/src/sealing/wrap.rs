@@ -29,6 +29,7 @@ pub enum SealError {
 }
 
 /// The key of an object or upload. Its bodies are sealed under keys made of it.
+#[derive(Clone)]
 pub struct BodyKey(hmac::Key, Zeroizing<[u8; 32]>);
 
 impl BodyKey {

@@ -98,9 +98,3 @@ pub(super) fn iso(at: Timestamp) -> String {
     let whole = jiff::Timestamp::from_second(at.micros().div_euclid(1_000_000));
     whole.map(|at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()).unwrap_or_default()
 }
-
-/// The day, as scopes write it: `20130524`.
-#[cfg(test)]
-pub(super) fn day(at: Timestamp) -> String {
-    iso(at)[..10].replace('-', "")
-}

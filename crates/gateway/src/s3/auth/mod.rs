@@ -32,6 +32,7 @@ pub use content::{Content, Payload};
 pub use customer::{CustomerKeyOf, customer_key, customer_key_by};
 pub use form::{Upload, authorise};
 pub use multipart::{Event, Fields, FormParser};
+pub(crate) use presigned::{parameter, unescape};
 pub use refusal::AuthError;
 
 /// What the operator decides about signatures.
@@ -165,6 +166,11 @@ fn anonymous(head: &Head<'_>) -> Result<Authenticated, AuthError> {
         age: model::Duration::ZERO,
         payload,
     })
+}
+
+/// A moment as people and errors write it: `2013-05-24T00:00:00Z`.
+pub(crate) fn date_text(at: Timestamp) -> String {
+    date::iso(at)
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ pub(super) fn version(query: &str) -> Option<u8> {
 }
 
 /// Undoes percent escapes. A plus sign is a space.
-pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
     }
@@ -47,7 +47,7 @@ pub(super) fn unescape(text: &str) -> Cow<'_, str> {
 }
 
 /// The value of a parameter of a query, unescaped.
-pub(super) fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
+pub(crate) fn parameter<'q>(query: &'q str, name: &str) -> Option<Cow<'q, str>> {
     query.split('&').find_map(|pair| {
         let (known, value) = pair.split_once('=').unwrap_or((pair, ""));
         (known == name).then(|| unescape(value))
