@@ -1,0 +1,115 @@
+//! A request begins: its head is read, and the dialect says what is next.
+
+use super::cache::Cache;
+use super::connection::{Request, State};
+use super::drive::{Drive, REQUEST, Turn};
+use crate::http::{Broken, read_head};
+use crate::orders::Change;
+use crate::step::{Desk, Proof, Step};
+
+/// What a dialect finds on this core.
+struct AtDesk<'a> {
+    cache: &'a mut Cache,
+    found: Option<usize>,
+    account: Option<u64>,
+    line: Option<&'a mut Vec<u8>>,
+}
+
+impl Desk for AtDesk<'_> {
+    fn kept(&mut self, name: &[u8]) -> Option<&Proof> {
+        self.found = self.cache.find(name);
+        self.found.map(|place| &self.cache.at(place).proof)
+    }
+    fn asks(&mut self, account: u64, name: &str) {
+        self.account = Some(account);
+        if let Some(line) = &mut self.line {
+            crate::access_log::account(line, name);
+        }
+    }
+}
+
+impl Drive<'_> {
+    /// Reads a head, if there is a whole one, and begins with the request.
+    pub fn head(&mut self) -> Turn {
+        // An empty line before a request is read over (RFC 9112, section 2.2).
+        if self.unread().starts_with(b"\r\n") {
+            self.input.at += 2;
+        }
+        if self.unread().is_empty() {
+            return Turn::Receive;
+        }
+        let (lane, connection) = (&mut *self.lane, &mut *self.connection);
+        let peer = connection.peer;
+        let limits = lane.settings.limits;
+        let read = read_head(self.input.unread(), limits, |head, manner| {
+            let mut line = lane.lines.wanted().then(|| crate::access_log::begun(head, &peer));
+            let mut desk =
+                AtDesk { cache: &mut lane.cache, found: None, account: None, line: line.as_mut() };
+            let step = lane.service.begin_at(head, &peer, &mut desk);
+            let (found, account) = (desk.found, desk.account);
+            (step, found, account, Request::new(manner, lane.now, line))
+        });
+        match read {
+            Ok(None) => Turn::Receive,
+            Ok(Some((length, (step, found, account, request)))) => {
+                self.input.at += length;
+                self.connection.spent += REQUEST;
+                self.connection.account = account.unwrap_or(self.connection.account);
+                self.connection.request = Some(request);
+                match (step, found) {
+                    (Step::Kept, Some(place)) => self.reply_kept(place),
+                    (Step::Kept, None) => panic!("a kept reply was named that was not found"),
+                    (step, _) => self.perform(step),
+                }
+                Turn::Go
+            }
+            Err(broken) => {
+                self.refuse(broken);
+                Turn::Go
+            }
+        }
+    }
+
+    /// Answers what cannot be understood, and ends the connection.
+    pub fn refuse(&mut self, broken: Broken) {
+        let mut answer = self.lane.service.refuse(broken.status, broken.why);
+        answer.close = true;
+        let now = self.lane.now;
+        let request = self.connection.request.get_or_insert_with(|| Request::unread(now));
+        request.manner.keep_alive = false;
+        self.reply(answer, None);
+    }
+
+    /// Does what is next for the request.
+    pub fn perform(&mut self, step: Step) {
+        match step {
+            Step::Answer(answer) => self.reply(answer, None),
+            Step::Keep(answer, keep) => self.reply(answer, Some(keep)),
+            Step::Kept => panic!("a kept reply is named where a request begins"),
+            Step::Receive(receive) => self.connection.state = State::Content(receive),
+            Step::Commit(mutation, then) => self.order(Change::One(mutation, then)),
+            Step::Commits(mutations, then) => self.order(Change::Several(mutations, then)),
+            Step::Elsewhere(work) => {
+                self.connection.state = State::Away;
+                let home = (self.lane.mailbox.clone(), self.lane.token);
+                self.lane.orders.elsewhere(self.connection.account, home, work);
+            }
+        }
+    }
+
+    fn order(&mut self, change: Change) {
+        self.connection.state = State::Away;
+        let home = (self.lane.mailbox.clone(), self.lane.token);
+        self.lane.orders.change(self.connection.account, home, change);
+    }
+}
+
+/// How an account is numbered that nobody has proved to be: by its address.
+pub fn stranger(address: std::net::IpAddr) -> u64 {
+    let bits = match address {
+        std::net::IpAddr::V4(four) => u64::from(u32::from(four)),
+        // Who has one address of a network of 64 bits has all of them.
+        std::net::IpAddr::V6(six) => (u128::from(six) >> 64) as u64,
+    };
+    bits.wrapping_mul(0x2545_f491_4f6c_dd1d) | 1
+}

@@ -1,0 +1,162 @@
+//! A reply begins: its head is written, and its content is written behind it when that is
+//! small, else it is left to be sent.
+
+use world::files::File as _;
+
+use super::cache::Kept;
+use super::connection::{Body, State};
+use super::drive::{Drive, UNWANTED};
+use crate::http::{Closing, write_end, write_field, write_head};
+use crate::step::{Answer, Keep, Pieces, Plan};
+
+/// Content of files up to this length is read and sent with the head: one call less than
+/// by sendfile(2), and it can be kept.
+const READ: u64 = 64 << 10;
+/// Bytes up to this length are copied behind the head.
+const COPIED: usize = 32 << 10;
+
+impl Drive<'_> {
+    /// Begins the reply.
+    pub fn reply(&mut self, answer: Answer, keep: Option<Keep>) {
+        let Answer { status, headers, body, close } = answer;
+        let closing = self.closing(close);
+        let request = self.connection.request.as_ref().expect("a reply has a request");
+        let head_only = request.manner.head_only;
+        let length = length_of(&body);
+        let begins = self.connection.out.len();
+        write_head(&mut self.connection.out, status, &headers, length);
+        let head = begins..self.connection.out.len();
+        write_end(&mut self.connection.out, self.lane.date.text(), closing);
+        let written = self.connection.out.len();
+        let sends = if head_only || status == 204 || status == 304 { 0 } else { length };
+        let body = if sends == 0 { Plan::Empty } else { body };
+        match self.content_of(body) {
+            Ok(rest) => self.connection.body = rest,
+            Err(why) => {
+                // Nothing of the reply is out: another one takes its place.
+                tracing::error!(why, "the content of an object cannot be read");
+                self.connection.out.truncate(begins);
+                let mut answer = self.lane.service.refuse(500, "the content cannot be read");
+                answer.close = true;
+                return self.reply(answer, None);
+            }
+        }
+        if let (Some(keep), Body::None) = (keep, &self.connection.body) {
+            let out = &self.connection.out;
+            if self.lane.cache.takes(out.len() - begins) {
+                let kept = Kept::new(&keep.name, keep.proof, status, &out[head], &out[written..]);
+                self.lane.cache.insert(kept);
+            }
+        }
+        self.begun(status, sends, closing);
+    }
+
+    /// Begins a reply that was kept.
+    pub fn reply_kept(&mut self, place: usize) {
+        let closing = self.closing(false);
+        let id = self.lane.request_id.map(|name| (name, self.lane.next_id()));
+        let kept = self.lane.cache.at(place);
+        let out = &mut self.connection.out;
+        out.extend_from_slice(&kept.bytes[..kept.body]);
+        if let Some((name, id)) = id {
+            write_field(out, name, hexadecimal(id, &mut [0; 16]));
+        }
+        write_end(out, self.lane.date.text(), closing);
+        out.extend_from_slice(&kept.bytes[kept.body..]);
+        let (status, sends) = (kept.status, (kept.bytes.len() - kept.body) as u64);
+        self.lane.counters.kept();
+        self.begun(status, sends, closing);
+    }
+
+    fn begun(&mut self, status: u16, sends: u64, closing: Closing) {
+        let request = self.connection.request.as_mut().expect("a reply has a request");
+        request.status = status;
+        request.sends = sends;
+        request.ends = closing == Closing::Ends;
+        self.connection.spent += sends.min(super::lane::RECEIVE as u64);
+        let simple = !request.ends && request.content.left() == Some(0);
+        if simple && matches!(self.connection.body, Body::None) {
+            // It goes out with those of requests that are here already.
+            self.finished();
+            self.connection.request = None;
+            self.connection.state = State::Head;
+        } else {
+            self.connection.state = State::Reply;
+        }
+    }
+
+    /// Whether the connection can stay.
+    fn closing(&self, close: bool) -> Closing {
+        let request = self.connection.request.as_ref().expect("a reply has a request");
+        // Who waits to be invited may send its content or not: nobody can tell.
+        let unclear = !request.invited && request.content.left() != Some(0);
+        let much = request.content.left().is_none_or(|left| left > UNWANTED);
+        // A successor takes plain connections as they are.
+        let leaves =
+            self.lane.draining && !(self.lane.hands_over && self.connection.wire.is_plain());
+        Closing::of(request.manner, close || unclear || much || leaves)
+    }
+
+    /// Writes small content; what is left to be sent.
+    fn content_of(&mut self, plan: Plan) -> Result<Body, String> {
+        let out = &mut self.connection.out;
+        match plan {
+            Plan::Empty | Plan::Length(_) => Ok(Body::None),
+            Plan::Bytes(bytes) if bytes.len() <= COPIED => {
+                out.extend_from_slice(&bytes);
+                Ok(Body::None)
+            }
+            Plan::Bytes(bytes) => Ok(Body::Bytes(bytes)),
+            Plan::Pieces(pieces) if pieces.length <= READ && pieces.open.is_none() => {
+                read(&pieces, out).map_err(|error| error.to_string())?;
+                Ok(Body::None)
+            }
+            Plan::Pieces(pieces) => Ok(Body::Pieces(Box::new(pieces), 0, 0)),
+        }
+    }
+
+    /// Counts and tells of a request whose reply is out, or on its way for certain.
+    pub fn finished(&mut self) {
+        let Some(request) = &mut self.connection.request else { return };
+        if request.status == 0 {
+            return;
+        }
+        let took = world::clock::monotonic_nanos().saturating_sub(request.began);
+        self.lane.counters.answered(request.status, request.sends, took);
+        if let Some(line) = request.line.take() {
+            let at = self.lane.clock.now();
+            let (status, received) = (request.status, request.content.came);
+            self.lane.lines.add(&line, at, status, request.sends, received, took);
+        }
+        request.status = 0;
+    }
+}
+
+fn length_of(plan: &Plan) -> u64 {
+    match plan {
+        Plan::Empty => 0,
+        Plan::Bytes(bytes) => bytes.len() as u64,
+        Plan::Pieces(pieces) => pieces.length,
+        Plan::Length(length) => *length,
+    }
+}
+
+fn read(pieces: &Pieces, into: &mut Vec<u8>) -> std::io::Result<()> {
+    let total: u64 = pieces.pieces.iter().map(|piece| piece.length).sum();
+    if total != pieces.length {
+        return Err(std::io::Error::other("the pieces are not as long as the content"));
+    }
+    for piece in &pieces.pieces {
+        let from = into.len();
+        into.resize(from + piece.length as usize, 0);
+        piece.file.read_at(piece.offset, &mut into[from..])?;
+    }
+    Ok(())
+}
+
+fn hexadecimal(number: u64, into: &mut [u8; 16]) -> &str {
+    for (place, digit) in into.iter_mut().enumerate() {
+        *digit = b"0123456789ABCDEF"[(number >> (60 - 4 * place)) as usize & 15];
+    }
+    std::str::from_utf8(into).expect("digits are text")
+}

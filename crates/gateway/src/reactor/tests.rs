@@ -1,0 +1,8 @@
+//! The reactor with a small service and real sockets.
+
+mod faults;
+pub(crate) mod fixture;
+mod replies;
+mod requests;
+mod tls;
+mod turns;

@@ -1,0 +1,195 @@
+//! A gateway's process, from its data directory to its end.
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::admin::{Admin, Metrics};
+use crate::metrics;
+use crate::run::{Parts, Running, Settings, Sockets};
+use crate::sockets::{address_of, bind_all};
+use crate::takeover;
+
+/// Where and how a gateway runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The directory of all it keeps.
+    pub data: PathBuf,
+    /// Where it listens: addresses, and whether by TLS.
+    pub listen: Vec<(SocketAddr, bool)>,
+    /// Where administrators ask.
+    pub admin: Option<SocketAddr>,
+    /// How it is run.
+    pub settings: Settings,
+    /// It takes over from the one that runs.
+    pub replaces: bool,
+    /// What has begun may take so long to end.
+    pub drain: Duration,
+}
+
+/// What happens to a gateway from outside.
+#[derive(Debug)]
+pub enum Event {
+    /// It is to end.
+    Stop,
+    /// Another process takes over.
+    Successor(OwnedFd),
+}
+
+/// Why a gateway does not run.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// Another process has the directory.
+    #[error("another gateway runs with {0}; `--replace` takes over from it")]
+    Taken(String),
+    /// The system refuses something.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+    /// What is to be served cannot be.
+    #[error("{0}")]
+    Open(String),
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
+    move |error| ServeError::System(what, error)
+}
+
+/// What is served.
+pub struct Opened {
+    /// Who decides, and who keeps.
+    pub parts: Parts,
+    /// More metrics.
+    pub metrics: Metrics,
+}
+
+/// Where a gateway serves, for who started it.
+#[derive(Debug)]
+pub struct Serving {
+    /// Addresses, and whether by TLS.
+    pub addresses: Vec<(SocketAddr, bool)>,
+    /// The administrators'.
+    pub admin: Option<SocketAddr>,
+    /// It took over from another process.
+    pub took_over: bool,
+}
+
+/// Serves until an event says to end. `open` is called when the directory is ours; `told`
+/// when everything serves.
+///
+/// # Errors
+/// When it cannot begin.
+pub fn serve(
+    options: &Options,
+    events: (Sender<Event>, Receiver<Event>),
+    open: impl FnOnce() -> Result<Opened, ServeError>,
+    told: impl FnOnce(&Serving),
+) -> Result<(), ServeError> {
+    std::fs::create_dir_all(&options.data).map_err(system("making the data directory"))?;
+    let taken = match options.replaces {
+        true => takeover::take_over(&options.data).map_err(system("taking over"))?,
+        false => None,
+    };
+    let took_over = taken.is_some();
+    let lock = lock(options)?;
+    let mut sockets = taken.unwrap_or_default();
+    bind_missing(options, &mut sockets).map_err(system("listening"))?;
+    let Opened { parts, metrics } = open()?;
+    let service = parts.service.clone();
+    let start = Running::start(&options.settings, sockets, parts);
+    let running = start.map_err(system("starting"))?;
+    let (sender, events) = events;
+    takeover::wait_for_successors(&options.data, move |successor| {
+        let _ = sender.send(Event::Successor(successor));
+    })
+    .map_err(system("making the socket for successors"))?;
+    let counters = running.counters.clone();
+    let orders = running.orders();
+    let page: Metrics = Box::new(move |into| {
+        metrics::render(&counters, into);
+        metrics::gauge(into, "waiting_jobs", "Work that waits.", orders.waiting_jobs());
+        metrics::gauge(into, "waiting_changes", "Changes that wait.", orders.changes.waiting());
+        service.metrics(into);
+        metrics(into);
+    });
+    let admin = options.admin.map(|address| Admin::start(address, page)).transpose();
+    let admin = admin.map_err(system("listening for administrators"))?;
+    told(&Serving {
+        addresses: running.addresses.clone(),
+        admin: admin.as_ref().map(|admin| admin.address),
+        took_over,
+    });
+    end(running, admin, &events, options);
+    drop(lock);
+    Ok(())
+}
+
+/// Waits for the end, and ends.
+fn end(mut running: Running, admin: Option<Admin>, events: &Receiver<Event>, options: &Options) {
+    let drain = options.drain;
+    loop {
+        match events.recv() {
+            Ok(Event::Stop) | Err(_) => {
+                // There is nothing to take over any more: who wants to waits for the lock.
+                let _ = std::fs::remove_file(takeover::path(&options.data));
+                drop(admin);
+                return running.drain(None, drain);
+            }
+            Ok(Event::Successor(successor)) => {
+                let listeners = running.take_listeners();
+                if let Err(error) = takeover::give_listeners(&successor, &listeners) {
+                    tracing::warn!(%error, "a successor went away; this process goes on");
+                    running.keep_listeners(listeners);
+                    continue;
+                }
+                // The successor wants the address.
+                drop(admin);
+                drop(listeners);
+                let (hands, handed) = channel();
+                std::thread::scope(|scope| {
+                    scope.spawn(|| takeover::give_connections(&successor, handed));
+                    running.drain(Some(hands), drain);
+                });
+                return takeover::say_over(&successor);
+            }
+        }
+    }
+}
+
+/// Makes the directory ours alone. A successor waits until its predecessor is gone.
+fn lock(options: &Options) -> Result<File, ServeError> {
+    let path = options.data.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).open(path);
+    let file = file.map_err(system("opening the lock of the data directory"))?;
+    if options.replaces {
+        file.lock().map_err(system("locking the data directory"))?;
+    } else if file.try_lock().is_err() {
+        return Err(ServeError::Taken(options.data.display().to_string()));
+    }
+    Ok(file)
+}
+
+/// Listens where a predecessor did not.
+fn bind_missing(options: &Options, sockets: &mut Sockets) -> io::Result<()> {
+    for (address, tls) in &options.listen {
+        let mut there = false;
+        for listener in &sockets.listeners {
+            let known = address_of(listener)?;
+            let same = known == *address || (address.port() == 0 && known.ip() == address.ip());
+            there |= same && listener.tls == *tls;
+        }
+        if !there {
+            sockets.listeners.extend(bind_all(*address, *tls, options.settings.reactors)?);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;
