@@ -1,5 +1,236 @@
 //! The dialect S3: heads of requests in, steps out.
+//!
+//! Read in this order: [`route`] (which operation a request is), [`ask`] (what is known
+//! of it), [`permit`] (whether it may be done), [`operation`] (each operation), then
+//! what they share: [`body`] and [`reading`] (content in and out), [`draft`] (what is
+//! kept of an object), [`error`], [`xml`].
 
+pub mod ask;
 pub mod auth;
+mod body;
+mod checksums;
 pub mod cors;
+mod draft;
+pub mod error;
+mod fields;
+mod grants;
+mod header;
+mod keep;
+mod lifecycle;
+pub mod operation;
+mod permit;
 pub mod policy;
+mod reading;
+pub mod route;
+mod tags;
+pub mod xml;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use model::Timestamp;
+use world::SystemEntropy;
+use world::entropy::Entropy as _;
+
+pub use ask::{Gate, Settings};
+
+use self::ask::Ask;
+use self::auth::{Authenticated, Content, FormParser};
+use self::error::{Code, Failure, Outcome};
+use self::fields::Fields;
+use self::route::{Operation, Route, route};
+use crate::checksum::Expected;
+use crate::step::{Answer, Desk, Head, Peer, Service, Step};
+
+/// Told with every answer: which of the service's hosts it was.
+pub const HOST_ID: &str = "bedplate";
+
+/// The dialect.
+pub struct S3 {
+    gate: Arc<Gate>,
+    /// Names of requests: a number that grows, mixed so that names look unlike.
+    requests: AtomicU64,
+    seed: u64,
+}
+
+impl S3 {
+    /// The dialect in front of a store.
+    pub fn new(gate: Gate) -> Self {
+        let mut seed = [0; 8];
+        SystemEntropy.fill(&mut seed);
+        Self { gate: Arc::new(gate), requests: AtomicU64::new(0), seed: u64::from_le_bytes(seed) }
+    }
+
+    fn next_id(&self) -> String {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed);
+        let mixed = (number ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        format!("{mixed:016X}")
+    }
+
+    /// A request, up to knowing what it is and who asks.
+    fn ask(&self, head: &Head<'_>, peer: &Peer, id: &str) -> Result<Arc<Ask>, Box<Refused>> {
+        let now = self.gate.clock.now();
+        let refused = |failure, route: Option<&Route>| {
+            let at = route.map(|route| (route.bucket.clone(), route.key.clone()));
+            Box::new(Refused { failure, at: at.unwrap_or_default() })
+        };
+        let routed = route(head, &self.gate.settings.domains).map_err(|one| refused(one, None))?;
+        let signed = if routed.operation == Operation::PreflightObject {
+            Ok(nobody())
+        } else {
+            auth::authenticate(head, &self.gate.accounts, &self.gate.settings.auth, now)
+        };
+        let signed = signed.map_err(|error| refused(error.into(), Some(&routed)))?;
+        let at = (routed.bucket.clone(), routed.key.clone());
+        self.asked(head, peer, id, now, routed, signed)
+            .map(Arc::new)
+            .map_err(|failure| Box::new(Refused { failure, at }))
+    }
+
+    fn asked(
+        &self,
+        head: &Head<'_>,
+        peer: &Peer,
+        id: &str,
+        now: Timestamp,
+        route: Route,
+        signed: Authenticated,
+    ) -> Outcome<Ask> {
+        let Route { operation, bucket, key, query } = route;
+        if key.len() > object::name::KEY_BYTES {
+            let failure: Box<Failure> = Code::KeyTooLongError.into();
+            return Err(failure
+                .with("Size", key.len().to_string())
+                .with("MaxSizeAllowed", object::name::KEY_BYTES.to_string()));
+        }
+        let form = match operation {
+            Operation::PostObject => Some(FormParser::new(head)?),
+            _ => None,
+        };
+        let headers = fields::of_headers(head);
+        let caller = signed.principal().clone();
+        let account = signed.account().cloned();
+        let scheme = signed.scheme.name();
+        let content = (Content::new(signed.payload, head)?, expected(operation, head)?);
+        let mut ask = Ask {
+            gate: Arc::clone(&self.gate),
+            operation,
+            bucket,
+            key,
+            query,
+            headers,
+            framing: head.framing,
+            bare: head.method == "HEAD",
+            caller,
+            account,
+            scheme,
+            now,
+            id: id.to_owned(),
+            peer: *peer,
+            content: Mutex::new(Some(content)),
+            form: Mutex::new(form),
+            cors: Vec::new(),
+        };
+        ask.cors = cross_origin(&ask, head)?;
+        Ok(ask)
+    }
+
+    fn refused(&self, head: &Head<'_>, id: &str, refused: Refused) -> Answer {
+        let Refused { failure, at: (bucket, key) } = refused;
+        let resource =
+            if key.is_empty() { format!("/{bucket}") } else { format!("/{bucket}/{key}") };
+        failure.answer(&resource, id, head.method == "HEAD")
+    }
+}
+
+/// Why a request is not even begun, and what it was about.
+struct Refused {
+    failure: Box<Failure>,
+    at: (String, String),
+}
+
+fn nobody() -> Authenticated {
+    Authenticated {
+        key: None,
+        scheme: auth::Scheme::Anonymous,
+        version: 0,
+        session: false,
+        age: model::Duration::ZERO,
+        payload: auth::Payload::Unsigned,
+    }
+}
+
+/// What the content's digests must be. A completed upload's header is about the object.
+fn expected(operation: Operation, head: &Head<'_>) -> Outcome<Expected> {
+    let about_content = matches!(head.method, "PUT" | "POST")
+        && operation != Operation::CompleteMultipartUpload
+        && operation != Operation::PostObject;
+    if about_content { Ok(Expected::from_head(head)?) } else { Ok(Expected::default()) }
+}
+
+/// Headers that let a page of another origin see the answer.
+///
+/// # Errors
+/// When the request is a question whether a page may, and it may not.
+fn cross_origin(ask: &Ask, head: &Head<'_>) -> Outcome<cors::Headers> {
+    let question = ask.operation == Operation::PreflightObject;
+    if !question && !ask.headers.has("origin") {
+        return Ok(cors::Headers::new());
+    }
+    let name = ask.bucket_name().ok();
+    let bucket = name.and_then(|name| ask.gate.store.snapshot().bucket(&name));
+    let rules = bucket.as_ref().map_or(&[][..], |bucket| &bucket.config.cors);
+    if question { Ok(cors::preflight(head, rules)?) } else { Ok(cors::actual(head, rules)) }
+}
+
+impl Service for S3 {
+    fn begin(&self, head: &Head<'_>, peer: &Peer) -> Step {
+        let id = self.next_id();
+        match self.ask(head, peer, &id) {
+            Ok(ask) => ask.settle(operation::run(&ask)),
+            Err(refused) => Step::Answer(self.refused(head, &id, *refused)),
+        }
+    }
+
+    fn begin_at(&self, head: &Head<'_>, peer: &Peer, desk: &mut dyn Desk) -> Step {
+        if let Some(name) = keep::name(head)
+            && desk.kept(&name).is_some_and(|proof| keep::holds(&self.gate.store, proof))
+        {
+            return Step::Kept;
+        }
+        let id = self.next_id();
+        match self.ask(head, peer, &id) {
+            Ok(ask) => {
+                if let Some(account) = &ask.account {
+                    desk.asks(keep::number(&account.owner), &account.name);
+                }
+                keep::run(&ask, head)
+            }
+            Err(refused) => Step::Answer(self.refused(head, &id, *refused)),
+        }
+    }
+
+    fn request_id(&self) -> Option<&'static str> {
+        Some("x-amz-request-id")
+    }
+
+    fn refuse(&self, status: u16, why: &str) -> Answer {
+        let code = match status {
+            408 => Code::RequestTimeout,
+            411 => Code::MissingContentLength,
+            431 => Code::RequestHeaderSectionTooLarge,
+            500..=599 => Code::ServiceUnavailable,
+            _ => Code::BadRequest,
+        };
+        let mut answer = code.saying(why.to_owned()).answer("", &self.next_id(), false);
+        answer.status = status;
+        Answer { close: true, ..answer }
+    }
+}
+
+impl Fields {
+    /// Nothing is said that needs a look at more than the name.
+    fn none(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}

@@ -1,0 +1,317 @@
+//! Whether who asks may do it: the one place. Policies and grants are judged by the
+//! engine ([`object::access`]); here is what S3 says of a request: actions, resources,
+//! and values for conditions.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use object::Key;
+use object::access::{Decision, Permission, Principal, Request, Thing, Values, allowed};
+use object::bucket::{Bucket, Ownership};
+use object::entry::Version;
+use object::mutation::Which;
+use object::store::Snapshot;
+
+use super::ask::Ask;
+use super::error::{Code, Outcome};
+use super::fields::{Fields, decode_query};
+use super::policy;
+use super::route::{Need, Operation};
+
+/// A question.
+struct Question<'a> {
+    action: &'a str,
+    key: Option<&'a str>,
+    thing: Thing<'a>,
+    version: Option<&'a Version>,
+}
+
+/// Values of a request for conditions.
+struct Facts<'a> {
+    ask: &'a Ask,
+    version: Option<&'a Version>,
+}
+
+fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
+    let config = &bucket.config;
+    // The owner of everything, and nothing that could deny it.
+    if config.policy.is_none()
+        && matches!(&ask.caller, Principal::Account { owner, .. } if owner == question.thing.owner)
+    {
+        return Decision::Allowed;
+    }
+    let joined;
+    let resource = match question.key {
+        None => bucket.name.as_str(),
+        Some(key) => {
+            joined = format!("{}/{key}", bucket.name.as_str());
+            &joined
+        }
+    };
+    allowed(&Request {
+        principal: &ask.caller,
+        action: question.action,
+        resource,
+        bucket_owner: &bucket.owner,
+        policy: config.policy.as_ref(),
+        block: config.public_access_block.unwrap_or_default(),
+        ownership: config.ownership.unwrap_or(Ownership::ObjectWriter),
+        thing: question.thing,
+        values: &Facts { ask, version: question.version },
+        limits: policy::limits,
+    })
+}
+
+fn check(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Outcome<()> {
+    match judge(ask, bucket, question) {
+        Decision::Allowed => Ok(()),
+        Decision::Denied(_) => Err(Code::AccessDenied.into()),
+    }
+}
+
+fn of_bucket(bucket: &Bucket, permission: Option<Permission>) -> Thing<'_> {
+    Thing { owner: &bucket.owner, grants: &bucket.config.grants, permission }
+}
+
+fn of_version<'a>(
+    bucket: &'a Bucket,
+    version: &'a Version,
+    permission: Option<Permission>,
+) -> Thing<'a> {
+    let attributes = &version.attributes;
+    let owner = attributes.owner.as_ref().unwrap_or(&bucket.owner);
+    Thing { owner, grants: &attributes.grants, permission }
+}
+
+/// Refuses who has no account.
+///
+/// # Errors
+/// When nobody in particular asks.
+pub fn account(ask: &Ask) -> Outcome<()> {
+    ask.owner().map(|_| ())
+}
+
+/// The bucket, when this operation may be done on it.
+///
+/// # Errors
+/// When it is not there, or may not.
+pub fn bucket(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Arc<Bucket>> {
+    let bucket = ask.bucket(snapshot)?;
+    let permission = match ask.operation.need() {
+        Need::Bucket(permission) => Some(permission),
+        _ => None,
+    };
+    let key = (!ask.key.is_empty()).then_some(ask.key.as_str());
+    let thing = of_bucket(&bucket, permission);
+    let action = ask.operation.action();
+    check(ask, &bucket, &Question { action, key, thing, version: None })?;
+    Ok(bucket)
+}
+
+/// The bucket, when an object may be written there under the key that is asked for.
+///
+/// # Errors
+/// When it is not there, or may not.
+pub fn write(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Arc<Bucket>> {
+    bucket(ask, snapshot)
+}
+
+/// The bucket, when the object that is asked for may be deleted there.
+///
+/// # Errors
+/// When it is not there, or may not.
+pub fn delete(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Arc<Bucket>> {
+    let bucket = ask.bucket(snapshot)?;
+    let key = ask.key()?;
+    delete_one(ask, &bucket, &key, ask.query.has("versionId"))?;
+    Ok(bucket)
+}
+
+/// Whether this object may be deleted.
+///
+/// # Errors
+/// When it may not.
+pub fn delete_one(ask: &Ask, bucket: &Bucket, key: &Key, version: bool) -> Outcome<()> {
+    let action = if version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
+    let thing = of_bucket(bucket, Some(Permission::Write));
+    check(ask, bucket, &Question { action, key: Some(key.as_str()), thing, version: None })
+}
+
+/// Whether retention in governance mode is to be passed over, and may be.
+///
+/// # Errors
+/// When it is to be, and may not.
+pub fn bypass(ask: &Ask, bucket: &Bucket) -> Outcome<bool> {
+    let asked = ask.header("x-amz-bypass-governance-retention");
+    if !asked.is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+        return Ok(false);
+    }
+    let action = "s3:BypassGovernanceRetention";
+    let thing = of_bucket(bucket, None);
+    let key = (!ask.key.is_empty()).then_some(ask.key.as_str());
+    Ok(judge(ask, bucket, &Question { action, key, thing, version: None }).is_allowed())
+}
+
+/// The action on an object, which is another one when a version is named.
+fn versioned(operation: Operation, named: bool) -> &'static str {
+    if !named {
+        return operation.action();
+    }
+    match operation {
+        Operation::GetObject | Operation::HeadObject => "s3:GetObjectVersion",
+        Operation::GetObjectAttributes => "s3:GetObjectVersionAttributes",
+        Operation::GetObjectAcl => "s3:GetObjectVersionAcl",
+        Operation::PutObjectAcl => "s3:PutObjectVersionAcl",
+        Operation::GetObjectTagging => "s3:GetObjectVersionTagging",
+        Operation::PutObjectTagging => "s3:PutObjectVersionTagging",
+        Operation::DeleteObjectTagging => "s3:DeleteObjectVersionTagging",
+        Operation::GetObjectTorrent => "s3:GetObjectVersionTorrent",
+        other => other.action(),
+    }
+}
+
+/// Whether this operation may be done on a version.
+///
+/// # Errors
+/// When it may not.
+pub fn object(ask: &Ask, bucket: &Bucket, version: Option<&Version>) -> Outcome<()> {
+    let action = versioned(ask.operation, ask.query.has("versionId"));
+    let thing = match (ask.operation.need(), version) {
+        (Need::Object(permission), Some(version)) => of_version(bucket, version, Some(permission)),
+        (Need::ObjectOwner, Some(version)) => of_version(bucket, version, None),
+        (Need::Bucket(permission), _) => of_bucket(bucket, Some(permission)),
+        _ => of_bucket(bucket, None),
+    };
+    check(ask, bucket, &Question { action, key: Some(&ask.key), thing, version })
+}
+
+/// Who may list a bucket may know that something is not there; others may not.
+///
+/// # Errors
+/// When they may not.
+pub fn absent(ask: &Ask, bucket: &Bucket) -> Outcome<()> {
+    let thing = of_bucket(bucket, Some(Permission::Read));
+    check(ask, bucket, &Question { action: "s3:ListBucket", key: None, thing, version: None })
+}
+
+/// The version that is asked for, when this operation may be done on it. No delete
+/// marker.
+///
+/// # Errors
+/// When it is not there, or may not.
+pub fn version(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<(Arc<Bucket>, Version)> {
+    let bucket = ask.bucket(snapshot)?;
+    let which = ask.which()?;
+    let found = snapshot.version(bucket.id, &ask.key()?, which.unwrap_or(Which::Current))?;
+    let Some(version) = found else {
+        absent(ask, &bucket)?;
+        return Err(super::operation::get_object::absent(ask, which));
+    };
+    object(ask, &bucket, Some(&version))?;
+    if version.entry.delete_marker {
+        return Err(super::operation::get_object::marker(&version, which));
+    }
+    Ok((bucket, version))
+}
+
+/// Whether the source of a copy may be read.
+///
+/// # Errors
+/// When it may not.
+pub fn source(ask: &Ask, bucket: &Bucket, version: &Version, named: bool) -> Outcome<()> {
+    let action = versioned(Operation::GetObject, named);
+    let thing = of_version(bucket, version, Some(Permission::Read));
+    let key = Some(version.key.as_str());
+    check(ask, bucket, &Question { action, key, thing, version: Some(version) })
+}
+
+/// Who may not list the bucket of a source does not learn that the source is not
+/// there.
+///
+/// # Errors
+/// When they may not.
+pub fn source_absent(ask: &Ask, bucket: &Bucket) -> Outcome<()> {
+    absent(ask, bucket)
+}
+
+impl Facts<'_> {
+    fn header(&self, name: &str) -> Vec<Cow<'_, str>> {
+        self.ask.headers.filled(name).into_iter().map(Cow::Borrowed).collect()
+    }
+
+    fn query(&self, name: &str) -> Vec<Cow<'_, str>> {
+        self.ask.query.get(name).into_iter().map(Cow::Borrowed).collect()
+    }
+
+    fn request_tags(&self) -> Fields {
+        let said = self.ask.headers.filled("x-amz-tagging");
+        said.and_then(|text| decode_query(text).ok()).unwrap_or_default()
+    }
+
+    fn tags(&self, key: &str) -> Option<Vec<Cow<'_, str>>> {
+        let lower = key.to_ascii_lowercase();
+        if lower.starts_with("s3:existingobjecttag/") {
+            let name = &key["s3:existingobjecttag/".len()..];
+            let tags = self.version.map(|version| version.attributes.tags.as_slice());
+            let found = tags.unwrap_or_default().iter().find(|(known, _)| **known == *name);
+            return Some(found.map(|(_, value)| Cow::Borrowed(&**value)).into_iter().collect());
+        }
+        if lower.starts_with("s3:requestobjecttag/") {
+            let name = &key["s3:requestobjecttag/".len()..];
+            let tags = self.request_tags();
+            return Some(
+                tags.get(name).map(|value| Cow::Owned(value.to_owned())).into_iter().collect(),
+            );
+        }
+        if lower == "s3:requestobjecttagkeys" {
+            let tags = self.request_tags();
+            return Some(tags.iter().map(|(name, _)| Cow::Owned(name.to_owned())).collect());
+        }
+        None
+    }
+}
+
+impl Values for Facts<'_> {
+    fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
+        if let Some(tags) = self.tags(key) {
+            return tags;
+        }
+        let one = |text: String| vec![Cow::Owned(text)];
+        let key = key.to_ascii_lowercase();
+        match key.as_str() {
+            "aws:sourceip" => one(self.ask.peer.address.to_string()),
+            "aws:securetransport" => one(self.ask.peer.tls.to_string()),
+            "aws:referer" => self.header("referer"),
+            "aws:useragent" => self.header("user-agent"),
+            "aws:currenttime" => one(super::header::iso(self.ask.now)),
+            "aws:epochtime" => one((self.ask.now.micros() / 1_000_000).to_string()),
+            "aws:username" | "aws:userid" => match &self.ask.caller {
+                Principal::Anonymous => Vec::new(),
+                Principal::Account { name, .. } if key == "aws:username" => one(name.to_string()),
+                Principal::Account { owner, .. } => one(owner.0.to_string()),
+            },
+            "aws:principaltype" => match &self.ask.caller {
+                Principal::Anonymous => one("Anonymous".to_owned()),
+                Principal::Account { .. } => one("Account".to_owned()),
+            },
+            "s3:prefix" => self.query("prefix"),
+            "s3:delimiter" => self.query("delimiter"),
+            "s3:max-keys" => self.query("max-keys"),
+            "s3:versionid" => self.query("versionId"),
+            "s3:authtype" => self.ask.scheme.into_iter().map(Cow::Borrowed).collect(),
+            "s3:x-amz-copy-source" => {
+                let source = self.ask.headers.filled("x-amz-copy-source");
+                let plain = source.map(|text| text.split('?').next().unwrap_or(text));
+                let plain = plain.map(|text| text.strip_prefix('/').unwrap_or(text));
+                plain.into_iter().map(Cow::Borrowed).collect()
+            }
+            other => match other.strip_prefix("s3:") {
+                Some(name) if name.starts_with("x-amz-") => self.header(name),
+                Some(name) if name.starts_with("object-lock-") => {
+                    self.header(&format!("x-amz-{name}"))
+                }
+                _ => Vec::new(),
+            },
+        }
+    }
+}
