@@ -4,13 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use model::Bytes;
 use model::volume::Limits;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::seal::keys::WrappedKey;
-use crate::units::{Epoch, Origin, Place, VolumeNumber};
+use crate::units::{BLOCK, Epoch, Origin, Place, VolumeNumber};
 
 /// The version of the directory that this program writes.
 pub const DIRECTORY_VERSION: u32 = 1;
@@ -195,6 +196,11 @@ pub enum Change {
     },
 }
 
+/// So many blocks, as people say it.
+fn size(blocks: &u32) -> Bytes {
+    Bytes(u64::from(*blocks) * BLOCK as u64)
+}
+
 /// Why the directory does not change. Codes are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChangeError {
@@ -222,7 +228,7 @@ pub enum ChangeError {
     #[error("`{0}` is being deleted")]
     Leaving(String),
     /// Volumes do not become smaller, and not larger than the format allows.
-    #[error("a volume of {now} blocks cannot become {wanted}: it can only grow, up to {most}")]
+    #[error("a volume of {} cannot become {}: it can only grow, up to {}", size(.now), size(.wanted), size(.most))]
     Size {
         /// Its size.
         now: u32,

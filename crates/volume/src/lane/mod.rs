@@ -248,7 +248,13 @@ impl Lane {
             self.events_lost += 1;
         }
     }
-    /// Puts what was answered at once in the histograms. Called once for each batch.
+    /// Whether requests were answered at once and are in no histogram yet.
+    #[inline]
+    pub fn owes_times(&self) -> bool {
+        !self.unsettled.is_empty()
+    }
+    /// Puts what was answered at once in the histograms. Called once for each batch, when
+    /// its answers are visible; `now` is that moment.
     pub fn settle(&mut self, now: Nanos) {
         while let Some(handle) = self.unsettled.pop() {
             if let Some(volume) = &mut self.volumes[usize::from(handle.0)] {

@@ -1,9 +1,10 @@
 //! How long requests took, by volume and kind.
 //!
-//! What is answered before `submit` returns has no second time of its own: a clock read
-//! for each would cost more than the request. Such requests are counted, and put in the
-//! histogram with the time between the `now` of their batch and the next `now` that the
-//! lane is given, which is the longest that any of them can have taken.
+//! What is answered with the `now` that it came with has no second time of its own: a
+//! clock read for each would cost more than the request. Such requests are counted, and
+//! put in the histogram with the time between the `now` of their batch and the moment
+//! when their answers were visible, which the driver reads once for the whole batch (see
+//! [`super::Lane::settle`]). None of them took longer.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,16 +58,16 @@ impl Statistics {
     pub fn corrupt(&self) -> u64 {
         self.corrupt
     }
-    /// A request was answered in the batch that began at `now`. True: it is the first of
-    /// its batch, and the lane notes the volume.
+    /// A request was answered in the batch that began at `now`. True: it is the first
+    /// since the volume was settled, and the lane notes the volume.
     #[inline]
     pub(crate) fn at_once(&mut self, kind: Kind, bytes: u64, now: Nanos) -> bool {
+        let first = self.fresh == [0; KINDS];
         if self.batch != now {
             self.settle(now);
             self.batch = now;
         }
         self.count_bytes(kind, bytes);
-        let first = self.fresh == [0; KINDS];
         self.fresh[kind as usize] += 1;
         first
     }

@@ -155,6 +155,10 @@ impl Lane {
         self.slab.remove(slot);
         let volume = self.volume(asked.volume);
         volume.in_flight -= 1;
+        if asked.since == now && outcome.is_ok() {
+            self.answer_now(asked.volume, asked.tag, asked.kind, asked.length, now, port);
+            return;
+        }
         volume.statistics.later(asked.kind, asked.length, asked.since, now, outcome);
         port.reply(asked.tag, outcome);
     }

@@ -21,7 +21,11 @@ fn a_null_volume_answers_at_once_and_counts() {
     for number in 0..100 {
         lane.submit(volume, Tag(number), &request(Kind::Read, 4096, 4096), Nanos(1000), &mut disk);
     }
+    // A turn with the time of the batch knows no better when it was over.
+    lane.turn(Nanos(1000), &mut disk);
+    assert!(lane.owes_times());
     lane.settle(Nanos(3000));
+    assert!(!lane.owes_times());
     assert_eq!(disk.replies.len(), 100);
     assert!(disk.replies.iter().all(|(_, outcome)| outcome.is_ok()));
     let statistics = lane.statistics(volume).expect("open");
@@ -30,6 +34,8 @@ fn a_null_volume_answers_at_once_and_counts() {
         statistics.latency(Kind::Read).map(bedplate_volume::histogram::Histogram::count),
         Some(100)
     );
+    let least = statistics.latency(Kind::Read).and_then(|reads| reads.quantile(0.0));
+    assert!(least.is_some_and(|least| least.abs_diff(2000) < 2000 / 32), "{least:?}");
     assert!(statistics.latency(Kind::Write).is_none());
 }
 
