@@ -10,6 +10,7 @@ mod peer;
 mod report;
 mod rows;
 mod rows_disk;
+mod rows_instructions;
 mod rows_qos;
 mod rows_rest;
 
@@ -22,7 +23,8 @@ use crate::run::{command, run as run_command, top};
 use report::Report;
 
 const USAGE: &str = "usage: cargo xtask bench disk [--seconds N] [--rounds N] \
-                     [--rows null,full,thin,disk,nbd,qos,tail,rest] [--disk-dir DIR] [--program FILE]";
+                     [--rows null,full,thin,disk,nbd,qos,tail,rest,instructions] \
+                     [--disk-dir DIR] [--program FILE]";
 
 /// How it is measured.
 pub struct Bench {
@@ -67,7 +69,7 @@ impl Drop for Bench {
 }
 
 type Row = (&'static str, fn(&Bench, &mut Report) -> Result<()>);
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 9] = [
     ("null", rows::null),
     ("full", rows::full),
     ("thin", rows::thin),
@@ -76,6 +78,7 @@ const ROWS: [Row; 8] = [
     ("qos", rows_qos::qos),
     ("tail", rows_rest::tail),
     ("rest", rows_rest::rest),
+    ("instructions", rows_instructions::instructions),
 ];
 
 /// Runs `bench disk` with the arguments after these two words. An error means that

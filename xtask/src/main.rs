@@ -30,7 +30,8 @@ cargo xtask COMMAND
                             the engine of the volumes on a model disk, crashed at
                             every moment
   bench disk [--seconds N] [--rounds N] [--rows LIST]
-                            the disk service beside its peers, on this machine
+                            the disk service beside its peers, on this machine; and
+                            the instructions that each layer adds to a request
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
   torture disk [--kills N] [--replacements N] [--pool-dir DIR]

@@ -3,6 +3,8 @@
 //! `up` is the keeper, and starts `engine`, which people do not. The other words ask the
 //! service that runs.
 
+mod welcome;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -39,16 +41,18 @@ enum Verb {
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:
-  bedplate disk up --pool disk.img:20G       with a pool in a file, made when it is not there
-  bedplate disk up --memory 1G --poll always for measuring: a pool in memory, and a busy core
+  bedplate disk up --pool disk.img:20G
+        with a pool in a file, which is made when it is not there
+  bedplate disk up --memory 1G --poll always
+        for measuring: a pool in memory, and a busy core
   bedplate disk up --pool /dev/nvme0n1 --core 3 --user disk
-                                             on a device, on a core of its own, not as root")]
+        on a device, on a core of its own, not as root")]
 struct Up {
     /// A pool, made when it is not there: its file or device, and the size of a new file.
     #[arg(long = "pool", value_name = "FILE[:SIZE]")]
     pools: Vec<String>,
     /// A pool in memory, of this size. It is lost when the service ends.
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    #[arg(long, value_name = "SIZE")]
     memory: Option<Bytes>,
     /// How requests are looked for.
     #[arg(long, value_enum, default_value = "adaptive")]
@@ -150,25 +154,36 @@ fn told(status: &DiskStatus) -> String {
     let mut lines = vec![
         format!("engine {generation} (version {version}, process {pid}), {came}"),
         format!(
-            "{} pools, {} volumes, served {} times",
-            status.pools, status.volumes, status.attachments
+            "{}, {}, {} served",
+            count(status.pools, "pool"),
+            count(status.volumes, "volume"),
+            status.attachments
         ),
     ];
     for lane in &status.lanes {
         let core = lane.core.map_or("any core".to_owned(), |core| format!("core {core}"));
         let polls = if lane.always_polls { "always polls" } else { "polls while there is work" };
-        lines.push(format!("lane on {core}, {polls}, {} queues and clients", lane.fronts));
+        lines.push(format!("lane on {core}, {polls}, {}", count(lane.fronts, "client")));
     }
-    lines.push(format!(
-        "{} cut-overs: last {:.1} µs, p50 {:.1} µs, p99 {:.1} µs, worst {:.1} µs",
-        cuts.count,
-        micros(cuts.last),
-        micros(cuts.p50),
-        micros(cuts.p99),
-        micros(cuts.worst)
-    ));
-    lines.push(status.confinement.clone());
+    lines.push(match cuts.count {
+        0 => "no replacement since it was started".to_owned(),
+        number => format!(
+            "{number} cut-over{}: last {:.1} µs, p50 {:.1} µs, p99 {:.1} µs, worst {:.1} µs",
+            if number == 1 { "" } else { "s" },
+            micros(cuts.last),
+            micros(cuts.p50),
+            micros(cuts.p99),
+            micros(cuts.worst)
+        ),
+    });
+    // The parts of a long sentence, each on a line that fits.
+    lines.push(status.confinement.replacen("; ", "\n  ", 1));
     lines.join("\n")
+}
+
+/// `1 pool`, `2 pools`.
+fn count(count: u32, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The keeper, with the same words for its engines.
@@ -182,6 +197,7 @@ fn keep(up: &Up, directory: &Path) -> Result<()> {
         std::os::unix::fs::chown(directory, Some(uid.as_raw()), Some(gid.as_raw()))
             .with_context(|| format!("giving {} to {user}", directory.display()))?;
     }
+    welcome::announce(std::path::absolute(directory)?)?;
     let program = std::env::current_exe().context("finding this program")?;
     let settings = ::disk::keeper::Settings {
         directory: directory.to_owned(),
@@ -240,8 +256,10 @@ fn settings(up: &Up, directory: &Path) -> Result<engine::Settings> {
 
 /// `FILE` or `FILE:SIZE`. The pool is named as the file is, without its ending.
 fn file_pool(said: &str) -> Result<PoolSpec> {
-    let (path, size) = match said.rsplit_once(':') {
-        Some((path, digits)) if size(digits).is_ok() => (path, size(digits).ok()),
+    let parts = said.rsplit_once(':').map(|(path, size)| (path, size.parse::<Bytes>()));
+    let (path, size) = match parts {
+        Some((path, Ok(size))) => (path, Some(size)),
+        // The name of a file may have a colon.
         _ => (said, None),
     };
     let path = absolute(PathBuf::from(path))?;
@@ -260,34 +278,9 @@ fn absolute(path: PathBuf) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// Bytes: a number, with K, M, G or T for binary units.
-fn size(said: &str) -> Result<Bytes, String> {
-    let (digits, shift) =
-        match said.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
-            text if text.ends_with('K') => (text.len() - 1, 10),
-            text if text.ends_with('M') => (text.len() - 1, 20),
-            text if text.ends_with('G') => (text.len() - 1, 30),
-            text if text.ends_with('T') => (text.len() - 1, 40),
-            text => (text.len(), 0),
-        };
-    let number: u64 =
-        said[..digits].parse().map_err(|_| format!("`{said}` is no size; say 512M or 20G"))?;
-    number.checked_mul(1 << shift).map(Bytes).ok_or_else(|| format!("`{said}` is too large"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_binary() {
-        assert_eq!(size("20G"), Ok(Bytes::gib(20)));
-        assert_eq!(size("512MiB"), Ok(Bytes::mib(512)));
-        assert_eq!(size("4096"), Ok(Bytes(4096)));
-        for bad in ["", "G", "1X", "99999999T", "-1"] {
-            size(bad).expect_err(bad);
-        }
-    }
 
     #[test]
     fn a_pool_is_a_file_and_a_size() {

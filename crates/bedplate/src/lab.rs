@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::{demo, disk_client, sim_disk};
+use crate::{demo, disk_client, disk_instructions, sim_disk};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -36,7 +36,8 @@ enum Verb {
   bedplate lab sim machines --seeds 20
   bedplate lab sim machines --seed 7 --machines 1000     one run, told in full
   bedplate lab sim disk --states 1000000
-  bedplate lab sim disk --sequence 1234                  one short run, told in full")]
+  bedplate lab sim disk --sequence 1234                  one short run, told in full
+  bedplate lab sim disk --tail                           the longest waits alone")]
     Sim(Sim),
     /// From a powered-off virtual server to an attested, running system, and back.
     #[command(after_help = "Example:\n  bedplate lab demo")]
@@ -47,6 +48,11 @@ enum Verb {
   bedplate lab disk-client --socket disk.sock --write 500 --verify 1    check as well
   bedplate lab disk-client                                              this client alone")]
     DiskClient(disk_client::Arguments),
+    /// What a request costs in instructions, for callgrind: see `cargo xtask bench disk`.
+    #[command(after_help = "Example:
+  valgrind --tool=callgrind --toggle-collect='*serve_batch*' \\
+    bedplate lab disk-instructions --layer thin --write")]
+    DiskInstructions(disk_instructions::Arguments),
 }
 
 /// Where the rack is, and how it is shown.
@@ -100,6 +106,9 @@ struct Sim {
     /// For disk: only this short sequence, told in full.
     #[arg(long)]
     sequence: Option<u64>,
+    /// For disk: only the longest waits, in time that is made up.
+    #[arg(long)]
+    tail: bool,
 }
 
 /// Does it.
@@ -114,6 +123,7 @@ pub async fn run(arguments: Arguments, place: Place) -> Result<()> {
         Verb::DiskClient(arguments) => {
             tokio::task::spawn_blocking(move || disk_client::run(&arguments)).await?
         }
+        Verb::DiskInstructions(arguments) => disk_instructions::run(&arguments),
     }
 }
 
@@ -181,6 +191,7 @@ fn simulate_it(sim: &Sim) -> Result<()> {
     let threads = sim.threads.unwrap_or_else(cores);
     match sim.what.as_str() {
         "machines" => simulate_machines(sim, sim.seeds.unwrap_or(20), threads),
+        "disk" if sim.tail => sim_disk::tail(sim.seed.unwrap_or(1)).map(|line| println!("{line}")),
         "disk" => sim_disk::simulate(sim_disk::Plan {
             seeds: sim.seeds.unwrap_or(200),
             states: sim.states,

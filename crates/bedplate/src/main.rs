@@ -5,6 +5,7 @@ mod boot;
 mod demo;
 mod disk;
 mod disk_client;
+mod disk_instructions;
 mod lab;
 mod root;
 mod sim_disk;
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
 use cli::{Exit, Failure, Output, Terminal};
+use client::disk_orders::OrderError;
 use tracing_subscriber::EnvFilter;
 
 use root::{Choice, Root};
@@ -95,12 +97,17 @@ async fn run(root: Root) -> Exit {
 fn ended(done: anyhow::Result<()>, global: &cli::Global) -> Exit {
     let Err(error) = done else { return Exit::Done };
     let terminal = Terminal::of_process(global.no_color);
-    eprint!("{}", told(&error).render(terminal.err_width, terminal.err_paint));
+    eprint!("{}", told(error).render(terminal.err_width, terminal.err_paint));
     Exit::Problem
 }
 
 /// An error of a role in the one shape that errors have.
-fn told(error: &anyhow::Error) -> Failure {
+fn told(error: anyhow::Error) -> Failure {
+    let error = match error.downcast::<OrderError>() {
+        // What the disk service says has a code and a next step already.
+        Ok(said) => return said.into(),
+        Err(error) => error,
+    };
     let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
     Failure::new("failed", error.to_string()).why(causes.join("\n"))
 }

@@ -6,7 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
-use lab::simulated_disk::{Care, Findings, Job, Shelf, Starts, run};
+use lab::simulated_disk::{Care, Findings, Job, Shelf, Starts, run, tail as waits};
+use serde_json::{Map, Value, json};
 
 /// What is to be run.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,29 @@ pub fn simulate(plan: Plan) -> Result<()> {
         }
     });
     total.end()
+}
+
+/// Requests of the run that looks for the longest waits: enough for its last quantile.
+const WAITS: u64 = 1_000_000;
+
+/// How long requests take in time that is made up, by kind, in microseconds.
+pub fn tail(seed: u64) -> Result<Value> {
+    let kinds = waits::tail(WAITS, seed).map_err(anyhow::Error::msg)?;
+    let each = kinds.into_iter().map(|(kind, took)| {
+        let of = |part| took.quantile(part).unwrap_or(0) as f64 / 1000.0;
+        let told = json!({
+            "count": took.count(), "p50_us": of(0.5), "p999_us": of(0.999),
+            "p99999_us": of(0.99999), "most_us": of(1.0),
+        });
+        (format!("{kind:?}").to_lowercase(), told)
+    });
+    let disk = waits::TIMES;
+    let mut line: Map<String, Value> = each.collect();
+    let times = json!({
+        "read_us": disk.read / 1000, "write_us": disk.write / 1000, "sync_us": disk.sync / 1000,
+    });
+    line.insert("disk".into(), times);
+    Ok(Value::Object(line))
 }
 
 /// What all jobs came to.
@@ -138,7 +162,7 @@ impl Total {
         let found = &sum.findings;
         let states = sum.states.len() as u64;
         let wrong = found.lost + found.wrong_reads + found.wrong + sum.mismatches;
-        let line = serde_json::json!({
+        let line = json!({
             "name": "sim disk",
             "figures": {
                 "crash_states": states,
@@ -151,6 +175,7 @@ impl Total {
                 "sectors_judged": found.sectors,
                 "replacements": found.replacements,
                 "corruption_reported": found.detected,
+                "waits": tail(1)?,
             },
             "aims": {
                 "crash_states": 1_000_000, "lost": 0, "wrong_reads": 0, "otherwise_wrong": 0,

@@ -34,11 +34,18 @@ pub fn ours(bench: &Bench, socket: &Path, arguments: &[&str]) -> Result<Seen> {
     seen(&mut command)
 }
 
-/// Runs our client without a server: `--noise`, `--cipher`, or against itself.
+/// Runs a part of our client where servers are: `--noise` or `--cipher`.
 pub fn alone(bench: &Bench, arguments: &[&str]) -> Result<Value> {
-    let mut command = Command::new(&bench.program);
+    let mut command = Command::new("taskset");
+    let core = bench.server_core().map_or_else(|| "0-1023".to_owned(), |core| core.to_string());
+    command.args(["-c", &core]).arg(&bench.program);
     command.args(["lab", "disk-client", "--seconds", &bench.seconds.to_string()]).args(arguments);
     last_line(&mut command)
+}
+
+/// What the program tells in the last line.
+pub fn told(bench: &Bench, arguments: &[&str]) -> Result<Value> {
+    last_line(Command::new(&bench.program).args(arguments))
 }
 
 fn seen(command: &mut Command) -> Result<Seen> {

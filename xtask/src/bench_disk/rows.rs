@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use model::volume::{Backing, DiskOrder, PoolMedium};
 
 use super::Bench;
-use super::client::{Seen, alone, ours};
+use super::client::{Seen, alone, ours, told};
 use super::peer::{Kind, image, qsd, rustvmm};
 use super::report::{Report, median};
 use crate::disk_service::{Service, Wish, high_limits};
@@ -60,7 +60,9 @@ pub fn memory_service(bench: &Bench, encrypt: bool) -> Result<Service> {
 
 /// Null medium: depth 32 and depth 1, beside three peers.
 pub fn null(bench: &Bench, report: &mut Report) -> Result<()> {
-    let itself = alone(bench, &["--depth", "32"])?;
+    let seconds = bench.seconds.to_string();
+    let client = ["lab", "disk-client", "--seconds", &seconds, "--depth", "32"];
+    let itself = told(bench, &client)?;
     report.say(&format!("the client alone, depth 32: {} IOPS", itself["iops"]));
     let depths = [("32", "32"), ("1", "1")];
     let mut seen = Vec::new();

@@ -24,7 +24,7 @@ use crate::session::Session;
 /// What to make.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Sizes are binary: 20G are 20 GiB. A raw image is copied by this program, a qcow2 image by qemu-img.\n\nExamples:\n  bedplate volume create data --size 20G\n  bedplate volume create data --size 20G --encrypt --iops 5000 --serve\n  bedplate volume create --size 20G --image debian.qcow2 --iops 5000 --bandwidth 200M --encrypt\n  bedplate volume create db --size 100G --pool fast --iops 2000 --burst-iops 10000 --burst-seconds 300\n  bedplate volume create scratch --raw /dev/nvme1n1\n  bedplate volume create measure --null --size 1T"
+    after_help = "Sizes are binary: 20G are 20 GiB. A raw image is copied by this program, a qcow2 image by qemu-img.\n\nExamples:\n  bedplate volume create data --size 20G\n  bedplate volume create data --size 20G --encrypt --iops 5000 --serve\n  bedplate volume create --image debian.qcow2 --size 20G --bandwidth 200M\n  bedplate volume create db --size 100G --iops 2000 --burst-iops 10000\n  bedplate volume create scratch --raw /dev/nvme1n1\n  bedplate volume create measure --null --size 1T"
 )]
 pub struct Arguments {
     /// Its name [default: that of the image, without its endings]

@@ -34,12 +34,13 @@ pub async fn run(session: &Session, _: Arguments) -> Result<(), Failure> {
 
 fn table(volumes: &[Volume], now: Timestamp) -> Table {
     let mut table = Table::new(&[
-        keep("NAME", 10),
+        // Names are what is typed next: they stay whole as long as anything can go.
+        keep("NAME", 36),
         spare("POOL", 3, 6),
         keep("SIZE", 8),
         spare("USED", 2, 8),
-        spare("LIMITS", 5, 12),
-        spare("ENCRYPTED", 4, 3),
+        spare("LIMITS", 4, 14),
+        spare("ENCRYPTED", 5, 3),
         spare("SERVED", 1, 6),
         spare("MADE", 6, 8),
     ]);

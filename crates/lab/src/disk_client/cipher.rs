@@ -22,12 +22,21 @@ const MEMORY: usize = 262_144;
 /// cache, then between a queue's blocks and random ones of a large memory, as a volume's
 /// data moves. Blocks a second of both, each counted once.
 pub fn alone(nanos: u64) -> io::Result<Value> {
-    let secret: [u8; 64] = std::array::from_fn(|place| place as u8);
-    let key = XtsKey::new(&secret).map_err(io::Error::other)?;
+    let key = key()?;
     let near = rate(&key, nanos, QUEUE);
     let far = rate(&key, nanos, MEMORY);
-    let kernel = format!("{:?}", key.kernel());
+    let kernel = kernel()?;
     Ok(json!({ "name": "cipher", "blocks": near, "blocks_in_memory": far, "kernel": kernel }))
+}
+
+fn key() -> io::Result<XtsKey> {
+    let secret: [u8; 64] = std::array::from_fn(|place| place as u8);
+    XtsKey::new(&secret).map_err(io::Error::other)
+}
+
+/// Which of the ways to encrypt this processor has, or whoever plays it.
+pub fn kernel() -> io::Result<String> {
+    Ok(format!("{:?}", key()?.kernel()))
 }
 
 /// Blocks a second between a queue's blocks and random ones of so many.

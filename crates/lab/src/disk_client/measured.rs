@@ -155,17 +155,23 @@ fn micros(nanos: u64) -> f64 {
 }
 
 /// How long the machine itself holds a spinning thread up: the longest gaps between
-/// two readings of the counter, as a histogram of everything above 0.2 microseconds.
+/// two readings of the counter, as a histogram of everything above 0.2 microseconds; and
+/// how long pieces of work of a microsecond took, the twin of a server's requests.
 pub fn noise(nanos: u64) -> Value {
     let mut scale = Scale::begin();
     let mut histogram = Histogram::default();
     let began = ticks::now();
     let (end, least) = (began + scale.ticks(nanos), scale.ticks(200));
-    let (mut last, mut readings) = (began, 0_u64);
+    let (mut work, piece) = (Histogram::default(), scale.ticks(1_000));
+    let (mut last, mut readings, mut start) = (began, 0_u64, began);
     while last < end {
         let now = ticks::now();
         if now - last > least {
             histogram.record(now - last);
+        }
+        if now - start >= piece {
+            work.record(now - start);
+            start = now;
         }
         (last, readings) = (now, readings + 1);
     }
@@ -175,5 +181,7 @@ pub fn noise(nanos: u64) -> Value {
     json!({
         "readings": readings, "held_up": histogram.total(),
         "p50_us": lost(0.5), "p99_us": lost(0.99), "max_us": of(histogram.largest()),
+        "work_p50_us": of(work.quantile(0.5)), "work_p999_us": of(work.quantile(0.999)),
+        "work_p99999_us": of(work.quantile(0.99999)),
     })
 }

@@ -5,7 +5,7 @@
 //! Read in this order: [`stamp`] (what is written), [`history`] (what may be read),
 //! [`client`] (who asks), [`workload`] (what is asked), `port` and [`engine`] (the lane
 //! and its disk), [`rig`] (the order of things), [`explore`] (short sequences, every
-//! crash), [`long`] (random runs, some crashes).
+//! crash), [`long`] (random runs, some crashes); and for itself [`tail`] (the longest waits).
 
 pub mod client;
 pub mod engine;
@@ -18,6 +18,7 @@ mod port;
 pub mod rig;
 pub mod stamp;
 pub mod start;
+pub mod tail;
 pub mod workload;
 
 use world::entropy::Seeded;
