@@ -106,7 +106,7 @@ pub struct Digests {
 }
 
 enum Running {
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha(Box<digest::Context>),
 }
 
@@ -133,7 +133,7 @@ impl Digests {
     /// Begins.
     pub fn new(wanted: Wanted) -> Self {
         let begin = |algorithm| match (crc(algorithm), algorithm) {
-            (Some(crc), _) => Running::Crc(crc_fast::Digest::new(crc)),
+            (Some(crc), _) => Running::Crc(Box::new(crc_fast::Digest::new(crc))),
             (None, Algorithm::Sha1) => {
                 Running::Sha(Box::new(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY)))
             }

@@ -14,10 +14,11 @@ use object::{BucketName, Key, Mutation, Owner, Reply};
 use world::clock::Clock;
 use world::files::Directory;
 
+use super::auth::Authenticated;
 use super::error::{Code, Failure, Outcome};
 use super::fields::Fields;
 use super::route::Operation;
-use crate::accounts::{Account, Accounts};
+use crate::accounts::Accounts;
 use crate::checksum::Expected;
 use crate::sealing::KeyProvider;
 use crate::step::{Answer, Framing, Peer, Plan, Step};
@@ -70,12 +71,10 @@ pub struct Ask {
     pub framing: Framing,
     /// The answer has no content (HEAD).
     pub bare: bool,
+    /// The query, as it came.
+    pub raw_query: String,
     /// Who asks.
-    pub caller: Principal,
-    /// The account of who asks.
-    pub account: Option<Arc<Account>>,
-    /// How it was signed, as condition keys say it.
-    pub scheme: Option<&'static str>,
+    pub sender: Authenticated,
     /// When it came.
     pub now: Timestamp,
     /// Its name.
@@ -94,6 +93,11 @@ pub struct Ask {
 pub type Shared = Arc<Ask>;
 
 impl Ask {
+    /// Who asks.
+    pub fn caller(&self) -> &Principal {
+        self.sender.principal()
+    }
+
     /// The bucket that is asked for, when it is there and whose it should be.
     ///
     /// # Errors
@@ -145,7 +149,7 @@ impl Ask {
     /// # Errors
     /// When nobody in particular asks.
     pub fn owner(&self) -> Outcome<Owner> {
-        match &self.caller {
+        match self.caller() {
             Principal::Account { owner, .. } => Ok(owner.clone()),
             Principal::Anonymous => Err(Code::AccessDenied.into()),
         }
@@ -153,7 +157,7 @@ impl Ask {
 
     /// Whose the things are that this request makes, anonymous ones too.
     pub fn maker(&self) -> Owner {
-        match &self.caller {
+        match self.caller() {
             Principal::Account { owner, .. } => owner.clone(),
             Principal::Anonymous => Owner("anonymous".into()),
         }

@@ -131,6 +131,8 @@ pub struct Sink {
     inline: Vec<u8>,
     intake: Option<Intake<Directory>>,
     length: Option<u64>,
+    /// Up to so many stored bytes go beside the attributes.
+    inline_most: u64,
     size: u64,
 }
 
@@ -153,8 +155,17 @@ impl Sink {
             inline: Vec::new(),
             intake: intake.map(|length| gate.store.intake(Some(length))),
             length,
+            inline_most: INLINE_BYTES,
             size: 0,
         }
+    }
+
+    /// However short it is, it goes into a segment: the parts of an upload do, because
+    /// completing it moves them.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.inline_most = 0;
+        self
     }
 
     /// Takes content.
@@ -182,8 +193,11 @@ impl Sink {
     }
 
     fn store(&mut self, bytes: &[u8]) -> Outcome<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
         if self.intake.is_none() {
-            if (self.inline.len() + bytes.len()) as u64 <= INLINE_BYTES {
+            if (self.inline.len() + bytes.len()) as u64 <= self.inline_most {
                 if self.inline.is_empty() {
                     self.inline.reserve(self.length.unwrap_or(0).min(INLINE_BYTES) as usize);
                 }
@@ -191,7 +205,9 @@ impl Sink {
                 return Ok(());
             }
             let mut intake = self.gate.store.intake(self.length);
-            intake.write(&std::mem::take(&mut self.inline)).map_err(full)?;
+            if !self.inline.is_empty() {
+                intake.write(&std::mem::take(&mut self.inline)).map_err(full)?;
+            }
             self.intake = Some(intake);
         }
         let intake = self.intake.as_mut().ok_or(Code::InternalError)?;
@@ -247,15 +263,37 @@ fn full(error: object::store::StoreError) -> Box<Failure> {
     }
 }
 
-/// Takes the content of an object or a part in. `algorithm`: the checksum that is kept
-/// when the request does not say another.
+/// Takes the content of an object in.
 ///
 /// # Errors
 /// When the request does not say how long the content is, or contradicts itself.
 pub fn upload(
     ask: &Shared,
     key: Option<&BodyKey>,
+    then: impl FnOnce(&Shared, Stored) -> Outcome<Step> + Send + 'static,
+) -> Outcome<Step> {
+    take(ask, key, None, |sink| sink, then)
+}
+
+/// Takes the content of a part in. `algorithm`: the checksum that is kept when the
+/// request does not say another.
+///
+/// # Errors
+/// When the request does not say how long the content is, or contradicts itself.
+pub fn part(
+    ask: &Shared,
+    key: Option<&BodyKey>,
     algorithm: Option<Algorithm>,
+    then: impl FnOnce(&Shared, Stored) -> Outcome<Step> + Send + 'static,
+) -> Outcome<Step> {
+    take(ask, key, algorithm, Sink::apart, then)
+}
+
+fn take(
+    ask: &Shared,
+    key: Option<&BodyKey>,
+    algorithm: Option<Algorithm>,
+    place: fn(Sink) -> Sink,
     then: impl FnOnce(&Shared, Stored) -> Outcome<Step> + Send + 'static,
 ) -> Outcome<Step> {
     framed(ask)?;
@@ -268,7 +306,7 @@ pub fn upload(
         let failure: Box<Failure> = Code::EntityTooLarge.into();
         return Err(failure.with("MaxSizeAllowed", MOST_BYTES.to_string()));
     }
-    let sink = Sink::new(&ask.gate, key, wanted, content.length());
+    let sink = place(Sink::new(&ask.gate, key, wanted, content.length()));
     Ok(Step::Receive(Box::new(Upload { ask: Arc::clone(ask), content, expected, sink, then })))
 }
 

@@ -88,7 +88,7 @@ fn worth(answer: &Answer) -> bool {
 /// depends on more than the key and the bucket.
 fn proof(ask: &Ask) -> Option<Proof> {
     if ask.operation != Operation::GetObject
-        || ask.caller != Principal::Anonymous
+        || *ask.caller() != Principal::Anonymous
         || !ask.query.none()
     {
         return None;

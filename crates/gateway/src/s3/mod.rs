@@ -35,7 +35,7 @@ use world::entropy::Entropy as _;
 pub use ask::{Gate, Settings};
 
 use self::ask::Ask;
-use self::auth::{Authenticated, Content, FormParser};
+use self::auth::{Authenticated, Content, FormParser, Payload};
 use self::error::{Code, Failure, Outcome};
 use self::fields::Fields;
 use self::route::{Operation, Route, route};
@@ -94,7 +94,7 @@ impl S3 {
         id: &str,
         now: Timestamp,
         route: Route,
-        signed: Authenticated,
+        mut signed: Authenticated,
     ) -> Outcome<Ask> {
         let Route { operation, bucket, key, query } = route;
         if key.len() > object::name::KEY_BYTES {
@@ -108,10 +108,8 @@ impl S3 {
             _ => None,
         };
         let headers = fields::of_headers(head);
-        let caller = signed.principal().clone();
-        let account = signed.account().cloned();
-        let scheme = signed.scheme.name();
-        let content = (Content::new(signed.payload, head)?, expected(operation, head)?);
+        let payload = std::mem::replace(&mut signed.payload, Payload::Unsigned);
+        let content = (Content::new(payload, head)?, expected(operation, head)?);
         let mut ask = Ask {
             gate: Arc::clone(&self.gate),
             operation,
@@ -121,9 +119,8 @@ impl S3 {
             headers,
             framing: head.framing,
             bare: head.method == "HEAD",
-            caller,
-            account,
-            scheme,
+            raw_query: head.query.to_owned(),
+            sender: signed,
             now,
             id: id.to_owned(),
             peer: *peer,
@@ -156,7 +153,7 @@ fn nobody() -> Authenticated {
         version: 0,
         session: false,
         age: model::Duration::ZERO,
-        payload: auth::Payload::Unsigned,
+        payload: Payload::Unsigned,
     }
 }
 
@@ -201,7 +198,7 @@ impl Service for S3 {
         let id = self.next_id();
         match self.ask(head, peer, &id) {
             Ok(ask) => {
-                if let Some(account) = &ask.account {
+                if let Some(account) = ask.sender.account() {
                     desk.asks(keep::number(&account.owner), &account.name);
                 }
                 keep::run(&ask, head)

@@ -1,12 +1,11 @@
 //! Whether who asks may do it: the one place. Policies and grants are judged by the
-//! engine ([`object::access`]); here is what S3 says of a request: actions, resources,
-//! and values for conditions.
+//! engine ([`object::access`]); here is what S3 asks of it: actions, resources, and
+//! whose grants count.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use object::Key;
-use object::access::{Decision, Permission, Principal, Request, Thing, Values, allowed};
+use object::access::{Decision, Permission, Principal, Request, Thing, allowed};
 use object::bucket::{Bucket, Ownership};
 use object::entry::Version;
 use object::mutation::Which;
@@ -14,9 +13,10 @@ use object::store::Snapshot;
 
 use super::ask::Ask;
 use super::error::{Code, Outcome};
-use super::fields::{Fields, decode_query};
-use super::policy;
+use super::policy::{self, Context};
 use super::route::{Need, Operation};
+use super::tags;
+use crate::step::Head;
 
 /// A question.
 struct Question<'a> {
@@ -26,17 +26,11 @@ struct Question<'a> {
     version: Option<&'a Version>,
 }
 
-/// Values of a request for conditions.
-struct Facts<'a> {
-    ask: &'a Ask,
-    version: Option<&'a Version>,
-}
-
 fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
     let config = &bucket.config;
     // The owner of everything, and nothing that could deny it.
     if config.policy.is_none()
-        && matches!(&ask.caller, Principal::Account { owner, .. } if owner == question.thing.owner)
+        && matches!(ask.caller(), Principal::Account { owner, .. } if owner == question.thing.owner)
     {
         return Decision::Allowed;
     }
@@ -48,8 +42,26 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
             &joined
         }
     };
+    let headers: Vec<_> =
+        ask.headers.iter().map(|(name, value)| (name, value.as_bytes())).collect();
+    let request_tags = ask.headers.filled("x-amz-tagging").map(tags::of_header);
+    let values = Context {
+        head: &Head {
+            method: "",
+            path: "",
+            query: &ask.raw_query,
+            headers: &headers,
+            framing: ask.framing,
+        },
+        peer: &ask.peer,
+        sender: &ask.sender,
+        now: ask.now,
+        existing_tags: question.version.map_or(&[], |version| &version.attributes.tags),
+        request_tags: &request_tags.and_then(Result::ok).unwrap_or_default(),
+        more: &[],
+    };
     allowed(&Request {
-        principal: &ask.caller,
+        principal: ask.caller(),
         action: question.action,
         resource,
         bucket_owner: &bucket.owner,
@@ -57,7 +69,7 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
         block: config.public_access_block.unwrap_or_default(),
         ownership: config.ownership.unwrap_or(Ownership::ObjectWriter),
         thing: question.thing,
-        values: &Facts { ask, version: question.version },
+        values: &values,
         limits: policy::limits,
     })
 }
@@ -232,86 +244,4 @@ pub fn source(ask: &Ask, bucket: &Bucket, version: &Version, named: bool) -> Out
 /// When they may not.
 pub fn source_absent(ask: &Ask, bucket: &Bucket) -> Outcome<()> {
     absent(ask, bucket)
-}
-
-impl Facts<'_> {
-    fn header(&self, name: &str) -> Vec<Cow<'_, str>> {
-        self.ask.headers.filled(name).into_iter().map(Cow::Borrowed).collect()
-    }
-
-    fn query(&self, name: &str) -> Vec<Cow<'_, str>> {
-        self.ask.query.get(name).into_iter().map(Cow::Borrowed).collect()
-    }
-
-    fn request_tags(&self) -> Fields {
-        let said = self.ask.headers.filled("x-amz-tagging");
-        said.and_then(|text| decode_query(text).ok()).unwrap_or_default()
-    }
-
-    fn tags(&self, key: &str) -> Option<Vec<Cow<'_, str>>> {
-        let lower = key.to_ascii_lowercase();
-        if lower.starts_with("s3:existingobjecttag/") {
-            let name = &key["s3:existingobjecttag/".len()..];
-            let tags = self.version.map(|version| version.attributes.tags.as_slice());
-            let found = tags.unwrap_or_default().iter().find(|(known, _)| **known == *name);
-            return Some(found.map(|(_, value)| Cow::Borrowed(&**value)).into_iter().collect());
-        }
-        if lower.starts_with("s3:requestobjecttag/") {
-            let name = &key["s3:requestobjecttag/".len()..];
-            let tags = self.request_tags();
-            return Some(
-                tags.get(name).map(|value| Cow::Owned(value.to_owned())).into_iter().collect(),
-            );
-        }
-        if lower == "s3:requestobjecttagkeys" {
-            let tags = self.request_tags();
-            return Some(tags.iter().map(|(name, _)| Cow::Owned(name.to_owned())).collect());
-        }
-        None
-    }
-}
-
-impl Values for Facts<'_> {
-    fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
-        if let Some(tags) = self.tags(key) {
-            return tags;
-        }
-        let one = |text: String| vec![Cow::Owned(text)];
-        let key = key.to_ascii_lowercase();
-        match key.as_str() {
-            "aws:sourceip" => one(self.ask.peer.address.to_string()),
-            "aws:securetransport" => one(self.ask.peer.tls.to_string()),
-            "aws:referer" => self.header("referer"),
-            "aws:useragent" => self.header("user-agent"),
-            "aws:currenttime" => one(super::header::iso(self.ask.now)),
-            "aws:epochtime" => one((self.ask.now.micros() / 1_000_000).to_string()),
-            "aws:username" | "aws:userid" => match &self.ask.caller {
-                Principal::Anonymous => Vec::new(),
-                Principal::Account { name, .. } if key == "aws:username" => one(name.to_string()),
-                Principal::Account { owner, .. } => one(owner.0.to_string()),
-            },
-            "aws:principaltype" => match &self.ask.caller {
-                Principal::Anonymous => one("Anonymous".to_owned()),
-                Principal::Account { .. } => one("Account".to_owned()),
-            },
-            "s3:prefix" => self.query("prefix"),
-            "s3:delimiter" => self.query("delimiter"),
-            "s3:max-keys" => self.query("max-keys"),
-            "s3:versionid" => self.query("versionId"),
-            "s3:authtype" => self.ask.scheme.into_iter().map(Cow::Borrowed).collect(),
-            "s3:x-amz-copy-source" => {
-                let source = self.ask.headers.filled("x-amz-copy-source");
-                let plain = source.map(|text| text.split('?').next().unwrap_or(text));
-                let plain = plain.map(|text| text.strip_prefix('/').unwrap_or(text));
-                plain.into_iter().map(Cow::Borrowed).collect()
-            }
-            other => match other.strip_prefix("s3:") {
-                Some(name) if name.starts_with("x-amz-") => self.header(name),
-                Some(name) if name.starts_with("object-lock-") => {
-                    self.header(&format!("x-amz-{name}"))
-                }
-                _ => Vec::new(),
-            },
-        }
-    }
 }

@@ -89,7 +89,7 @@ fn statement(json: &Value, bucket: &str, variables: bool) -> Result<Statement, A
         id,
         allow,
         principals: principals(map, allow)?,
-        actions: patterns(map, "Action", |value| action(value))?,
+        actions: patterns(map, "Action", action)?,
         resources: patterns(map, "Resource", |value| resource(&text(value), bucket))?,
         conditions: conditions(map.get("Condition"), &text)?,
     })

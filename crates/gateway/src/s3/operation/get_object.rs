@@ -241,7 +241,7 @@ fn overrides(ask: &Ask, mut say: Say, version: &Version) -> Outcome<Say> {
         ("content-encoding", "response-content-encoding", "Content-Encoding"),
         ("x-amz-website-redirect-location", "", "x-amz-website-redirect-location"),
     ];
-    let anonymous = ask.account.is_none();
+    let anonymous = ask.sender.account().is_none();
     for (kept, query, name) in NAMES {
         let wanted = ask.query.filled(query);
         if wanted.is_some() && anonymous {

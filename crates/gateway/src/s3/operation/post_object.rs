@@ -10,7 +10,7 @@ use object::mutation::{Mutation, Put};
 use super::put_object::told;
 use crate::checksum::Expected;
 use crate::s3::ask::{Ask, Shared, commit};
-use crate::s3::auth::{self, Event, FormParser, Trailers, Upload};
+use crate::s3::auth::{self, Event, FormParser, Payload, Trailers, Upload};
 use crate::s3::body::Sink;
 use crate::s3::draft::Draft;
 use crate::s3::error::{Code, Failure, Outcome};
@@ -143,6 +143,7 @@ fn tagging(document: &str) -> Outcome<String> {
 
 /// The request, as the one who signed the form makes it.
 fn by_sender(ask: &Ask, upload: &Upload, headers: Fields) -> Ask {
+    let sender = &upload.sender;
     Ask {
         gate: Arc::clone(&ask.gate),
         operation: ask.operation,
@@ -152,9 +153,12 @@ fn by_sender(ask: &Ask, upload: &Upload, headers: Fields) -> Ask {
         headers,
         framing: ask.framing,
         bare: false,
-        caller: upload.sender.principal().clone(),
-        account: upload.sender.account().cloned(),
-        scheme: upload.sender.scheme.name(),
+        raw_query: ask.raw_query.clone(),
+        sender: auth::Authenticated {
+            key: sender.key.clone(),
+            payload: Payload::Unsigned,
+            ..*sender
+        },
         now: ask.now,
         id: ask.id.clone(),
         peer: ask.peer,

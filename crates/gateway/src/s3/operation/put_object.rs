@@ -22,7 +22,7 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
     let draft = Draft::of(ask, &ask.headers, &bucket)?;
     let conditions = write_conditions(&ask.headers);
     let Draft { mut attributes, class, key: seal } = draft;
-    body::upload(ask, seal.as_ref(), None, move |ask, stored| {
+    body::upload(ask, seal.as_ref(), move |ask, stored| {
         let Stored { body, size, md5, checksum, .. } = stored;
         attributes.checksum = checksum;
         let put = Put {

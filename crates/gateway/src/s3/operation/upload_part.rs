@@ -118,7 +118,7 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
         )));
     }
     let seal = place.seal.clone();
-    body::upload(ask, seal.as_ref(), place.algorithm, move |ask, stored| {
+    body::part(ask, seal.as_ref(), place.algorithm, move |ask, stored| {
         let told = place.told();
         let found = stored.checksum.clone();
         Ok(commit(ask, place.mutation(stored), move |ask, reply| {

@@ -32,7 +32,7 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
         let expected =
             place.algorithm.map_or_else(Expected::default, |one| Expected::default().or(one));
         let wanted = expected.wanted(true);
-        let mut sink = Sink::new(&ask.gate, place.seal.as_ref(), wanted, Some(length));
+        let mut sink = Sink::new(&ask.gate, place.seal.as_ref(), wanted, Some(length)).apart();
         reading::copy(&ask.gate, &source.version, opened, range, &mut |bytes| sink.take(bytes))?;
         let stored = sink.verified(&expected, &Trailers::default())?;
         let encryption = place.told();
