@@ -20,8 +20,8 @@ use thiserror::Error;
 /// read through the page cache.
 const BLOCK: u32 = 4096;
 
-/// What is between two tries to get the lock.
-const LOCK_STEP: Duration = Duration::from_millis(2);
+/// What is between two tries to get the lock. Guests wait for it after a crash.
+const LOCK_STEP: Duration = Duration::from_micros(250);
 
 /// Why a medium cannot be had.
 #[derive(Debug, Error)]
