@@ -119,10 +119,11 @@ pub(super) fn folded(value: &[u8], into: &mut Vec<u8>) {
 }
 
 /// Appends the canonical lines of these headers; the first name that is not there is
-/// the error.
+/// the error. Version 2 does not fold blanks inside values.
 pub(super) fn headers<'s>(
     head: &Head<'_>,
     signed: &'s str,
+    fold: bool,
     into: &mut Vec<u8>,
 ) -> Result<(), &'s str> {
     for name in signed.split(';') {
@@ -134,7 +135,11 @@ pub(super) fn headers<'s>(
                 if found {
                     into.push(b',');
                 }
-                folded(value, into);
+                if fold {
+                    folded(value, into);
+                } else {
+                    into.extend_from_slice(value.trim_ascii());
+                }
                 found = true;
             }
         }

@@ -251,7 +251,7 @@ fn attempt(
     canonical.push(b'\n');
     canonical::query(head.query, raw, pairs, canonical);
     canonical.push(b'\n');
-    if let Err(name) = canonical::headers(head, claim.signed, canonical) {
+    if let Err(name) = canonical::headers(head, claim.signed, true, canonical) {
         let message = format!("The signed header {name:?} is not in the request.");
         return Err(AuthError::mismatch(credential.id, claim.signature).with("Reason", message));
     }

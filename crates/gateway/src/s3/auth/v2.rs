@@ -94,7 +94,7 @@ fn text(head: &Head<'_>, date: &str) -> Vec<u8> {
     names.dedup();
     if !names.is_empty() {
         // Every name was just seen in the head.
-        let _ = canonical::headers(head, &names.join(";"), &mut text);
+        let _ = canonical::headers(head, &names.join(";"), false, &mut text);
     }
     text.extend_from_slice(head.path.as_bytes());
     let pairs = head
