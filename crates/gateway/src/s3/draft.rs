@@ -168,36 +168,42 @@ fn sealing(
         let key = BodyKey::new();
         return Ok((Some(seal_theirs(&client, &key)), Some(key)));
     }
-    let default = bucket.config.encryption.as_ref();
     let (scheme, key_name) = match (scheme, key_name) {
-        (None, None) => match default {
+        (None, None) => match &bucket.config.encryption {
             None => return Ok((None, None)),
             Some(default) => (&*default.scheme, default.key_name.as_deref()),
         },
-        (None, Some(name)) => {
-            let message = "Server Side Encryption with AWS KMS managed key requires HTTP header \
-                           x-amz-server-side-encryption : aws:kms";
-            return Err(invalid(SSE_KEY, name, message));
-        }
-        (Some("AES256"), Some(name)) => {
-            let message = "Server Side Encryption with AWS KMS managed key requires HTTP header \
-                           x-amz-server-side-encryption : aws:kms";
-            return Err(invalid(SSE_KEY, name, message));
-        }
-        (Some(scheme @ ("aws:kms" | "aws:kms:dsse")), None) => {
-            let named = default.and_then(|default| default.key_name.as_deref());
-            let message = "There is no default key: name one by \
-                           x-amz-server-side-encryption-aws-kms-key-id";
-            (scheme, Some(named.ok_or_else(|| invalid(SSE_KEY, "", message))?))
-        }
-        (Some(scheme @ ("AES256" | "aws:kms" | "aws:kms:dsse")), name) => (scheme, name),
-        (Some(other), _) => {
-            let message = "The encryption method specified is not supported";
-            return Err(invalid(SSE, other, message));
-        }
+        (scheme, key_name) => ours(scheme, key_name, bucket)?,
     };
     let key = BodyKey::new();
     Ok((Some(seal_ours(&ask.gate.keys, &key, scheme, key_name)), Some(key)))
+}
+
+/// The scheme and the name of the key that a request asks for.
+fn ours<'a>(
+    scheme: Option<&'a str>,
+    key_name: Option<&'a str>,
+    bucket: &'a Bucket,
+) -> Outcome<(&'a str, Option<&'a str>)> {
+    match (scheme, key_name) {
+        (None | Some("AES256"), Some(name)) => {
+            let message = "Server Side Encryption with AWS KMS managed key requires HTTP header \
+                           x-amz-server-side-encryption : aws:kms";
+            Err(invalid(SSE_KEY, name, message))
+        }
+        (Some(scheme @ ("aws:kms" | "aws:kms:dsse")), None) => {
+            let default = bucket.config.encryption.as_ref();
+            let named = default.and_then(|default| default.key_name.as_deref());
+            let message = "There is no default key: name one by \
+                           x-amz-server-side-encryption-aws-kms-key-id";
+            Ok((scheme, Some(named.ok_or_else(|| invalid(SSE_KEY, "", message))?)))
+        }
+        (Some(scheme @ ("AES256" | "aws:kms" | "aws:kms:dsse")), name) => Ok((scheme, name)),
+        (other, _) => {
+            let message = "The encryption method specified is not supported";
+            Err(invalid(SSE, other.unwrap_or(""), message))
+        }
+    }
 }
 
 /// Until when the version is held.

@@ -22,6 +22,7 @@ mod permit;
 pub mod policy;
 mod reading;
 pub mod route;
+pub mod table;
 mod tags;
 pub mod xml;
 

@@ -34,25 +34,18 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
     {
         return Decision::Allowed;
     }
-    let joined;
-    let resource = match question.key {
-        None => bucket.name.as_str(),
-        Some(key) => {
-            joined = format!("{}/{key}", bucket.name.as_str());
-            &joined
-        }
-    };
     let headers: Vec<_> =
         ask.headers.iter().map(|(name, value)| (name, value.as_bytes())).collect();
+    let head = Head {
+        method: "",
+        path: "",
+        query: &ask.raw_query,
+        headers: &headers,
+        framing: ask.framing,
+    };
     let request_tags = ask.headers.filled("x-amz-tagging").map(tags::of_header);
     let values = Context {
-        head: &Head {
-            method: "",
-            path: "",
-            query: &ask.raw_query,
-            headers: &headers,
-            framing: ask.framing,
-        },
+        head: &head,
         peer: &ask.peer,
         sender: &ask.sender,
         now: ask.now,
@@ -60,16 +53,23 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
         request_tags: &request_tags.and_then(Result::ok).unwrap_or_default(),
         more: &[],
     };
+    decide(ask, bucket, question, &values)
+}
+
+fn decide(ask: &Ask, bucket: &Bucket, question: &Question<'_>, values: &Context<'_>) -> Decision {
+    let config = &bucket.config;
+    let name = bucket.name.as_str();
+    let joined = question.key.map(|key| format!("{name}/{key}"));
     allowed(&Request {
         principal: ask.caller(),
         action: question.action,
-        resource,
+        resource: joined.as_deref().unwrap_or(name),
         bucket_owner: &bucket.owner,
         policy: config.policy.as_ref(),
         block: config.public_access_block.unwrap_or_default(),
         ownership: config.ownership.unwrap_or(Ownership::ObjectWriter),
         thing: question.thing,
-        values: &values,
+        values,
         limits: policy::limits,
     })
 }

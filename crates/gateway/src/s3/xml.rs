@@ -176,28 +176,30 @@ pub fn parse(bytes: &[u8]) -> Result<Element, XmlError> {
                 }
                 top(&mut stack).children.push(element);
             }
-            Event::Text(text) => {
-                let text = std::str::from_utf8(&text).map_err(|_| XmlError::Malformed)?;
-                top(&mut stack).text.push_str(text);
-            }
-            Event::CData(text) => {
-                let text = std::str::from_utf8(&text).map_err(|_| XmlError::Malformed)?;
-                top(&mut stack).text.push_str(text);
-            }
+            Event::Text(text) => top(&mut stack).text.push_str(utf8(&text)?),
+            Event::CData(text) => top(&mut stack).text.push_str(utf8(&text)?),
             Event::GeneralRef(name) => top(&mut stack).text.push(reference(&name)?),
             Event::DocType(_) => return Err(XmlError::Entity),
             Event::Eof => break,
             Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
         }
     }
-    let root = stack.pop().filter(|_| stack.is_empty()).ok_or(XmlError::Malformed)?;
-    let outside =
-        root.text.chars().any(|character| !character.is_whitespace() && character != '\u{feff}');
-    let mut roots = root.children;
-    if roots.len() != 1 || outside {
-        return Err(XmlError::Malformed);
+    only_root(stack)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, XmlError> {
+    std::str::from_utf8(bytes).map_err(|_| XmlError::Malformed)
+}
+
+/// The one element that the document has.
+fn only_root(mut stack: Vec<Element>) -> Result<Element, XmlError> {
+    let document = stack.pop().filter(|_| stack.is_empty()).ok_or(XmlError::Malformed)?;
+    let blank = |character: char| character.is_whitespace() || character == '\u{feff}';
+    let mut roots = document.children;
+    match roots.pop() {
+        Some(root) if roots.is_empty() && document.text.chars().all(blank) => Ok(root),
+        _ => Err(XmlError::Malformed),
     }
-    roots.pop().ok_or(XmlError::Malformed)
 }
 
 fn top(stack: &mut [Element]) -> &mut Element {
@@ -206,13 +208,12 @@ fn top(stack: &mut [Element]) -> &mut Element {
 
 fn begin(start: &quick_xml::events::BytesStart<'_>) -> Result<Element, XmlError> {
     let name = start.local_name();
-    let name = std::str::from_utf8(name.as_ref()).map_err(|_| XmlError::Malformed)?;
+    let name = utf8(name.as_ref())?;
     let mut element = Element { name: name.to_owned(), ..Element::default() };
     for attribute in start.attributes().take(16) {
         let attribute = attribute.map_err(|_| XmlError::Malformed)?;
         if attribute.key.local_name().as_ref() == b"type" {
-            let value = std::str::from_utf8(&attribute.value).map_err(|_| XmlError::Malformed)?;
-            element.kind = Some(value.to_owned());
+            element.kind = Some(utf8(&attribute.value)?.to_owned());
         }
     }
     Ok(element)
@@ -222,7 +223,7 @@ fn reference(name: &[u8]) -> Result<char, XmlError> {
     let number = |digits: &str, radix| {
         u32::from_str_radix(digits, radix).ok().and_then(char::from_u32).ok_or(XmlError::Malformed)
     };
-    match std::str::from_utf8(name).map_err(|_| XmlError::Malformed)? {
+    match utf8(name)? {
         "lt" => Ok('<'),
         "gt" => Ok('>'),
         "amp" => Ok('&'),

@@ -30,29 +30,30 @@ pub struct Source {
     pub named: bool,
 }
 
+/// What a request names as its source: bucket, key, version.
+fn named(ask: &Ask) -> Outcome<(String, Key, Option<Which>)> {
+    let text = ask.header("x-amz-copy-source").unwrap_or("");
+    let message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+    let wrong = || invalid("x-amz-copy-source", text, message);
+    let (path, version) = match text.split_once("?versionId=") {
+        Some((path, version)) => (path, Some(version)),
+        None => (text, None),
+    };
+    let path = decode_path(path)?;
+    let (bucket, key) =
+        path.strip_prefix('/').unwrap_or(&path).split_once('/').ok_or_else(wrong)?;
+    let key = Key::new(key).map_err(|_| wrong())?;
+    Ok((bucket.to_owned(), key, which(version)?))
+}
+
 /// Finds the source that a request names, checks that it may be read, and the
 /// conditions on it.
 ///
 /// # Errors
 /// When it is not there, or may not be read, or a condition does not hold.
 pub fn source(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Source> {
-    let text = ask.header("x-amz-copy-source").unwrap_or("");
-    let wrong = || {
-        invalid(
-            "x-amz-copy-source",
-            text,
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-        )
-    };
-    let (path, version) = match text.split_once("?versionId=") {
-        Some((path, version)) => (path, Some(version)),
-        None => (text, None),
-    };
-    let path = decode_path(path.strip_prefix('/').unwrap_or(path))?;
-    let (bucket, key) = path.split_once('/').ok_or_else(wrong)?;
-    let which = which(version)?;
-    let key = Key::new(key).map_err(|_| wrong())?;
-    let name = BucketName::new(bucket).map_err(|_| Code::InvalidBucketName)?;
+    let (bucket, key, which) = named(ask)?;
+    let name = BucketName::new(&bucket).map_err(|_| Code::InvalidBucketName)?;
     let bucket = snapshot.bucket(&name).ok_or(Code::NoSuchBucket)?;
     if ask
         .header("x-amz-source-expected-bucket-owner")

@@ -216,18 +216,20 @@ fn facts(ask: &Ask, mut say: Say, found: &Found) -> Say {
     if ask.query.has("partNumber") && !attributes.parts.is_empty() {
         say = say.header("x-amz-mp-parts-count", attributes.parts.len().to_string());
     }
-    let mode = ask.header("x-amz-checksum-mode");
-    if let Some(checksum) = attributes.checksum.as_ref().filter(|_| mode == Some("ENABLED")) {
-        let whole = !ask.query.has("partNumber") && ask.header("range").is_none();
-        if whole {
-            let (name, value) = checksums::header(checksum, usize::from(entry.tag.parts));
-            say = say
-                .header(name, value)
-                .header("x-amz-checksum-type", checksums::coverage_name(checksum.coverage));
-        }
-    }
     let expires = lifecycle::expires(&bucket.config.lifecycle, version);
-    say.maybe("x-amz-expiration", expires)
+    checksum(ask, say, version).maybe("x-amz-expiration", expires)
+}
+
+/// The checksum of the whole, when that is what is asked for.
+fn checksum(ask: &Ask, say: Say, version: &Version) -> Say {
+    let whole = !ask.query.has("partNumber") && ask.header("range").is_none();
+    let wanted = whole && ask.header("x-amz-checksum-mode") == Some("ENABLED");
+    let Some(checksum) = version.attributes.checksum.as_ref().filter(|_| wanted) else {
+        return say;
+    };
+    let (name, value) = checksums::header(checksum, usize::from(version.entry.tag.parts));
+    say.header(name, value)
+        .header("x-amz-checksum-type", checksums::coverage_name(checksum.coverage))
 }
 
 /// Kept headers, or what the query wants instead of them.

@@ -1,7 +1,7 @@
 //! ListParts: a page of the parts of an upload.
 
 use object::entry::CLASSES;
-use object::query::{Line, Page};
+use object::query::{Line, Page, Part};
 
 use crate::checksum;
 use crate::s3::ask::{Shared, elsewhere};
@@ -44,14 +44,9 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
                 xml.plain("ChecksumType", checksums::coverage_name(coverage));
             }
             for line in &page.lines {
-                let Line::Item(part) = line else { continue };
-                xml.element("Part", |xml| {
-                    xml.plain("PartNumber", part.info.number);
-                    xml.plain("LastModified", iso(part.modified));
-                    xml.leaf("ETag", &format!("\"{}\"", hex(&part.info.md5)));
-                    xml.plain("Size", part.info.size);
-                    checksums::leaf(xml, part.info.checksum.as_ref());
-                });
+                if let Line::Item(one) = line {
+                    part(xml, one);
+                }
             }
             grants::owner(ask, xml, "Initiator", owner);
             grants::owner(ask, xml, "Owner", owner);
@@ -60,4 +55,14 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
         });
         ask.say(200).xml(document)
     }))
+}
+
+fn part(xml: &mut Xml, part: &Part) {
+    xml.element("Part", |xml| {
+        xml.plain("PartNumber", part.info.number);
+        xml.plain("LastModified", iso(part.modified));
+        xml.leaf("ETag", &format!("\"{}\"", hex(&part.info.md5)));
+        xml.plain("Size", part.info.size);
+        checksums::leaf(xml, part.info.checksum.as_ref());
+    });
 }

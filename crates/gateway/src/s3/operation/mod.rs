@@ -97,7 +97,6 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
 
 /// What is said about a bucket.
 fn configuration(ask: &Shared) -> Outcome<Step> {
-    use bucket_documents as documents;
     match ask.operation {
         Op::GetBucketVersioning => bucket_versioning::get(ask),
         Op::PutBucketVersioning => bucket_versioning::put(ask),
@@ -127,6 +126,14 @@ fn configuration(ask: &Shared) -> Outcome<Step> {
         Op::DeleteBucketEncryption => bucket_encryption::delete(ask),
         Op::GetObjectLockConfiguration => object_lock_configuration::get(ask),
         Op::PutObjectLockConfiguration => object_lock_configuration::put(ask),
+        _ => document(ask),
+    }
+}
+
+/// Documents that are kept, and what is not done.
+fn document(ask: &Shared) -> Outcome<Step> {
+    use bucket_documents as documents;
+    match ask.operation {
         Op::GetBucketRequestPayment => documents::get(ask, &documents::REQUEST_PAYMENT),
         Op::PutBucketRequestPayment => documents::put(ask, &documents::REQUEST_PAYMENT),
         Op::GetBucketWebsite => documents::get(ask, &documents::WEBSITE),
