@@ -15,6 +15,7 @@ use crate::directory::Directory as PoolDirectory;
 use crate::format::record::Record;
 use crate::format::superblock::{Copy, Directory, LogPosition, Superblock, VERSION};
 use crate::format::{FormatError, Layout};
+use crate::frames::Mapping;
 use crate::log::{Faith, Log, Read, ReplayError, TailError, faith, replay};
 use crate::memory::Region;
 use crate::request::MediumFault;
@@ -277,26 +278,73 @@ fn replay_suspects(
         let followed = suspects[index].freed_by.is_some_and(|next| suspects[next].good);
         suspects[index].good |= followed;
     }
-    let mut dropped = 0;
-    let mut before: HashMap<(VolumeNumber, Lba), (Place, Place, bool)> = HashMap::new();
+    let mut dropped = Dropped::default();
     for suspect in suspects {
         let mut record = suspect.record;
-        if let Record::Write { volume, lba, place, old, kept, .. } = &mut record {
-            // What a dropped write replaced is still there, and is replaced now.
-            if let Some((gone, still, was_kept)) = before.remove(&(*volume, *lba))
-                && gone == *old
-            {
-                (*old, *kept) = (still, *kept || was_kept);
-            }
-            if !suspect.good {
-                before.insert((*volume, *lba), (*place, *old, *kept));
-                dropped += 1;
-                continue;
-            }
+        dropped.mend(&mut record);
+        if dropped.frees(&record) || (!suspect.good && dropped.takes(state, &record, read)?) {
+            continue;
         }
         state.replay(suspect.sequence, &record, read)?;
     }
-    Ok(dropped)
+    Ok(dropped.count)
+}
+
+/// Writes that were dropped. Records behind them speak of the pool as if they had not been.
+#[derive(Default)]
+struct Dropped {
+    count: u64,
+    /// For the blocks that they wrote: their place, the one that is still there instead,
+    /// and whether a snapshot needs that too.
+    blocks: HashMap<(VolumeNumber, Lba), (Place, Place, bool)>,
+}
+
+impl Dropped {
+    /// What a dropped write replaced is still there, and is what this record replaces.
+    fn mend(&mut self, record: &mut Record) {
+        if let Record::Write { volume, lba, old, kept, .. } = record
+            && let Some((gone, still, was_kept)) = self.blocks.remove(&(*volume, *lba))
+            && gone == *old
+        {
+            (*old, *kept) = (still, *kept || was_kept);
+        }
+    }
+    /// Whether this record frees what is still there: the deletion of a snapshot found that
+    /// nobody else had it, as the write that is dropped had replaced it.
+    fn frees(&mut self, record: &Record) -> bool {
+        let Record::Free { place, pages: false } = record else { return false };
+        let mut still = self.blocks.values_mut().filter(|(_, still, _)| still == place);
+        let Some((.., kept)) = still.next() else { return false };
+        *kept = false;
+        true
+    }
+    /// Drops a write whose data is not there, if what it replaced is. If not, the medium has
+    /// lost more than it may: then nothing is given in place of it, and whoever reads the
+    /// block hears that it is damaged.
+    fn takes(
+        &mut self,
+        state: &mut State,
+        record: &Record,
+        read: &mut Read<'_>,
+    ) -> Result<bool, RecoverError> {
+        let Record::Write { volume, lba, place, old, kept, .. } = record else { return Ok(false) };
+        let before = state.drop_write(*volume, *lba, *place, read)?;
+        let same = before.place == *old;
+        if !same || (old.is_some() && !is_there(state, *lba, before, read)) {
+            return Ok(false);
+        }
+        self.blocks.insert((*volume, *lba), (*place, *old, *kept));
+        self.count += 1;
+        Ok(true)
+    }
+}
+
+/// Whether what a block holds is on the medium.
+fn is_there(state: &State, lba: Lba, mapping: Mapping, read: &mut Read<'_>) -> bool {
+    let (origin, birth) = state.seal_of(mapping.place);
+    let mut block = [0; BLOCK];
+    read(mapping.place.bytes(), &mut block).is_ok()
+        && crc::checksum(crc::seed(origin, lba, birth), &block) == mapping.crc
 }
 
 fn verified(

@@ -213,6 +213,10 @@ impl Table {
         self.set_half(extent, part::VALID, self.valid(extent) & !bit(place));
         self.changed(extent, by);
     }
+    /// The page with an extent is to be written anew.
+    pub fn touch(&mut self, extent: ExtentIndex) {
+        self.changed(extent, Sequence(0));
+    }
     /// Blocks are given out, or wait until they are usable again.
     #[inline]
     pub fn hold(&mut self, extent: ExtentIndex, blocks: u16) {

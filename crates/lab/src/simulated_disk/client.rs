@@ -1,7 +1,7 @@
 //! The clients of a simulated pool: what they asked, what they heard, and so what they
 //! may see. All of it is outside the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use volume::{Fault, Kind, Outcome, VolumeNumber};
 
@@ -252,6 +252,11 @@ impl Client {
             }
             Order::Grow { .. } | Order::Remove { .. } => return None,
         })
+    }
+
+    /// The disk has lost these writes and did not say so.
+    pub fn missing(&mut self, numbers: &BTreeSet<Number>) {
+        self.known.iter_mut().for_each(|known| known.history.missing(numbers));
     }
 
     /// Forgets what nobody can see any more, so that long runs stay quick.

@@ -6,6 +6,8 @@
 //! answered before the read began, lies above. After a power cut only those lie above
 //! that were flushed; after the death of the process all that were answered.
 
+use std::collections::BTreeSet;
+
 use super::stamp::{Number, SECTOR};
 
 /// Moments in the order of what happened.
@@ -22,6 +24,8 @@ struct Version {
     certain: bool,
     /// A flush covers it.
     durable: bool,
+    /// The disk said that it had it, and has not: what covers it is worth nothing.
+    missing: bool,
 }
 
 /// The writes of a sector, in the order in which they began.
@@ -63,7 +67,14 @@ pub struct History {
 impl History {
     /// A new volume of so many bytes: zeros, for good.
     pub fn new(bytes: u64) -> Self {
-        let zeros = Version { number: 0, began: 0, ended: Some(0), certain: true, durable: true };
+        let zeros = Version {
+            number: 0,
+            began: 0,
+            ended: Some(0),
+            certain: true,
+            durable: true,
+            missing: false,
+        };
         let sector = Sector { versions: vec![zeros], past: Vec::new() };
         Self { sectors: vec![sector; bytes as usize / SECTOR] }
     }
@@ -86,7 +97,14 @@ impl History {
 
     /// A write began, to sectors from `first`. A write of zeros has number 0.
     pub fn begin(&mut self, now: Moment, first: u64, count: u64, number: Number) {
-        let version = Version { number, began: now, ended: None, certain: false, durable: false };
+        let version = Version {
+            number,
+            began: now,
+            ended: None,
+            certain: false,
+            durable: false,
+            missing: false,
+        };
         for sector in self.range(first, count) {
             sector.versions.push(version);
         }
@@ -129,6 +147,14 @@ impl History {
     /// may still look will see it.
     pub fn forget(&mut self, before: Moment) {
         self.sectors.iter_mut().for_each(|sector| sector.forget(before));
+    }
+
+    /// The disk has lost these writes, or some of each, and did not say so. Recovery after
+    /// a loss of power cannot tell them from such as were never flushed.
+    pub fn missing(&mut self, numbers: &BTreeSet<Number>) {
+        for version in self.sectors.iter_mut().flat_map(|sector| &mut sector.versions) {
+            version.missing |= numbers.contains(&version.number);
+        }
     }
 
     /// What a snapshot that was asked for at `began` may hold, now. When it was
@@ -194,7 +220,14 @@ impl History {
         let before = std::mem::take(&mut sector.versions);
         sector.past.extend(before.iter().map(|version| version.number));
         let ended = Some(now);
-        sector.versions.push(Version { number, began: now, ended, certain: true, durable: true });
+        sector.versions.push(Version {
+            number,
+            began: now,
+            ended,
+            certain: true,
+            durable: true,
+            missing: false,
+        });
     }
 
     /// What is known of a sector, for people.
@@ -213,7 +246,7 @@ impl Version {
         let promised = match after {
             After::Life(began) => self.certain && self.ended.is_some_and(|ended| ended < began),
             After::Kill => self.certain,
-            After::Cut => self.durable,
+            After::Cut => self.durable && !self.missing,
         };
         promised && other.ended.is_some_and(|ended| ended < self.began)
     }

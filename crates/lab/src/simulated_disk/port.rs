@@ -1,13 +1,15 @@
 //! The model disk as a lane's driver. It looks over the lane's shoulder: memory that is
 //! being written must stay as it was, and one operation must not be asked for twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use volume::lane::command::{Answered, CommandError};
 use volume::lane::{MediumIndex, Op, Port};
 use volume::memory::{gather, scatter};
 use volume::{MediumFault, Outcome, Region, Segment, Tag};
 use world::disk::{Did, ModelDisk};
+
+use super::stamp::{self, Number, SECTOR};
 
 /// What a page of the map says of itself, behind its checksum.
 const PAGE_MAGIC: [u8; 4] = *b"BPPG";
@@ -32,17 +34,29 @@ pub struct Driver {
     pub answers: Vec<(Tag, Result<Answered, CommandError>)>,
     /// Writes whose memory was changed while they were in flight.
     pub changed: u64,
+    /// Writes of clients that the disk has lost and did not say so.
+    pub missing: BTreeSet<Number>,
 }
 
 impl Driver {
     /// Drives this disk.
     pub fn new(disk: ModelDisk) -> Self {
-        Self { disk, asked: BTreeMap::new(), replies: Vec::new(), answers: Vec::new(), changed: 0 }
+        Self {
+            disk,
+            asked: BTreeMap::new(),
+            replies: Vec::new(),
+            answers: Vec::new(),
+            changed: 0,
+            missing: BTreeSet::new(),
+        }
     }
 
     /// Does one operation, whichever the disk likes. The lane must be told.
     pub fn finish(&mut self) -> Option<(Op, Result<u32, MediumFault>)> {
         let done = self.disk.finish()?;
+        for bytes in self.disk.take_missing() {
+            self.missing.extend(bytes.chunks_exact(SECTOR).map(stamp::number));
+        }
         let segments = self.asked.remove(&done.user_data).expect("it was asked for");
         match &done.did {
             Did::Read(bytes) => scatter(&segments, 0, bytes),

@@ -241,6 +241,10 @@ impl Rig {
         if std::mem::take(&mut self.engine.driver.changed) > 0 {
             self.findings.wrong("memory was changed while it was being written".to_owned());
         }
+        let missing = std::mem::take(&mut self.engine.driver.missing);
+        if !missing.is_empty() {
+            self.client.missing(&missing);
+        }
         let replies = std::mem::take(&mut self.engine.driver.replies);
         for (tag, outcome) in replies {
             let Some(asked) = self.client.requests.get(&tag.0) else {

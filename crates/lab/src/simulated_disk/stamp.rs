@@ -19,11 +19,16 @@ pub fn fill(number: Number, sector: u64, into: &mut [u8]) {
 /// Which write a sector is of; `None` when it is not what any write writes there.
 pub fn read(sector: u64, bytes: &[u8]) -> Option<Number> {
     assert!(bytes.len() == SECTOR, "a sector is {SECTOR} bytes");
-    let number = u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes"));
+    let number = number(bytes);
     let mut words = bytes.chunks_exact(8).enumerate();
     let whole =
         words.all(|(index, word)| *word == word_of(number, sector, index as u64).to_le_bytes());
     whole.then_some(number)
+}
+
+/// Which write a sector says it is of, right or not.
+pub fn number(bytes: &[u8]) -> Number {
+    u64::from_le_bytes(bytes[..8].try_into().expect("8 bytes"))
 }
 
 fn word_of(number: Number, sector: u64, index: u64) -> u64 {

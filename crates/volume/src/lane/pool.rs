@@ -134,9 +134,10 @@ impl Pool {
             told: None,
         }
     }
-    /// Whether orders wait, which no successor can be given: they may need a checkpoint.
+    /// Whether something waits that no successor can be given, and may need a checkpoint:
+    /// orders, and the pool itself until it is open.
     pub fn has_orders(&self) -> bool {
-        !self.commands.is_empty() || !self.checkpoint_tags.is_empty()
+        !self.opened || !self.commands.is_empty() || !self.checkpoint_tags.is_empty()
     }
     /// A read of the medium begins.
     #[inline]

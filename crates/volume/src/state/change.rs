@@ -96,10 +96,12 @@ impl State {
     }
     fn not_needed(&self, entry: &Entry) -> Result<(), ChangeError> {
         let by = match entry.kind {
-            Kind::Volume { .. } => self.directory.snapshots(entry.number).next(),
-            // One that goes away is not read any more, and gives back only what is its own.
+            Kind::Volume { .. } => {
+                self.directory.snapshots(entry.number).find(|one| one.leaving.is_none())
+            }
+            // A clone that goes away is not read any more, and gives back what is its own.
             Kind::Snapshot { .. } => {
-                self.directory.clones(entry.number).find(|clone| clone.leaving.is_none())
+                self.directory.clones(entry.number).find(|one| one.leaving.is_none())
             }
         };
         match by {

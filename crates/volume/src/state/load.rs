@@ -14,7 +14,7 @@ use crate::frames::{Frame, Frames, Mapping, Use};
 use crate::memory::Region;
 use crate::request::MediumFault;
 use crate::table::Table;
-use crate::units::{BLOCK, EXTENT_BLOCKS, ExtentIndex, Origin, Place, Sequence, VolumeNumber};
+use crate::units::{BLOCK, EXTENT_BLOCKS, ExtentIndex, Lba, Origin, Place, Sequence, VolumeNumber};
 
 use super::leaf_of;
 
@@ -144,6 +144,29 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// A write is not replayed, since its data is not there: what its block holds instead.
+    /// The pages that it would have changed are written anew at the next checkpoint: an
+    /// image of them may be on the medium that has it.
+    pub fn drop_write(
+        &mut self,
+        volume: VolumeNumber,
+        lba: Lba,
+        place: Place,
+        read: &mut Read<'_>,
+    ) -> Result<Mapping, LoadError> {
+        let by = Sequence(0);
+        self.fits(by, volume, Some(place))?;
+        if self.tree(volume).is_none_or(|tree| lba.0 >= tree.blocks) {
+            return Err(LoadError::Record(by, "a block that the volume does not have"));
+        }
+        let (leaf, entry) = leaf_of(lba);
+        let frame = self.replayed_leaf(volume, leaf, read)?;
+        let frame = frame.ok_or(LoadError::Record(by, "a block without a page"))?;
+        self.frames.changed(frame, by);
+        self.table.touch(place.extent());
+        Ok(self.frames.mapping(frame, entry))
     }
 
     /// All records were replayed: from now on the pool can be used. What they freed is

@@ -39,7 +39,12 @@ impl State {
     /// needs its pages any more: its extents become others' at once.
     pub fn reap(&mut self, durable: Sequence, replayed: Sequence, log: &mut Log) -> Reap {
         let ready = |(number, since): &&(VolumeNumber, Sequence)| {
-            if self.is_volume(*number) { *since < replayed } else { *since <= durable }
+            if self.is_volume(*number) {
+                // Its snapshots go first: they look at its pages.
+                *since < replayed && self.directory.snapshots(*number).next().is_none()
+            } else {
+                *since <= durable
+            }
         };
         let Some((number, since)) = self.leaving.iter().find(ready).copied() else {
             return Reap::Idle;

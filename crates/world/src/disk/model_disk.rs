@@ -111,6 +111,8 @@ pub struct ModelDisk {
     answered: u64,
     ills: Ills,
     silent: u64,
+    /// What it said that it had and has not, since somebody asked.
+    missing: Vec<Arc<[u8]>>,
     spared: BTreeSet<u64>,
     entropy: Seeded,
 }
@@ -126,8 +128,18 @@ impl ModelDisk {
         let seen = image.clone();
         let (volatile, waiting) = (Vec::new(), Vec::new());
         let spared = BTreeSet::new();
-        let (answered, silent) = (0, 0);
-        Self { durable: image, seen, volatile, waiting, answered, ills, silent, spared, entropy }
+        Self {
+            durable: image,
+            seen,
+            volatile,
+            waiting,
+            answered: 0,
+            ills,
+            silent: 0,
+            missing: Vec::new(),
+            spared,
+            entropy,
+        }
     }
 
     /// Changes how ill it is.
@@ -145,6 +157,11 @@ impl ModelDisk {
     /// How often it did wrong and kept it to itself.
     pub fn silent(&self) -> u64 {
         self.silent
+    }
+    /// What it said that it had and has not, since this was last asked: writes that it
+    /// did not do as it was told, and what other writes went over instead.
+    pub fn take_missing(&mut self) -> Vec<Arc<[u8]>> {
+        std::mem::take(&mut self.missing)
     }
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
@@ -229,9 +246,15 @@ impl ModelDisk {
         let moved = data.len() as u32;
         match self.wrong(at, data) {
             None => self.take(at, data.clone()),
-            Some(None) => self.silent += 1,
+            Some(None) => {
+                self.silent += 1;
+                self.missing.push(data.clone());
+            }
             Some(Some((elsewhere, other))) => {
                 self.silent += 1;
+                let mut over = vec![0; other.len()];
+                self.seen.read(elsewhere, &mut over);
+                self.missing.extend([data.clone(), over.into()]);
                 self.take(elsewhere, other);
             }
         }
