@@ -6,6 +6,7 @@ mod demo;
 mod disk;
 mod disk_client;
 mod disk_instructions;
+mod gateway;
 mod lab;
 mod root;
 mod sim_disk;
@@ -46,7 +47,7 @@ fn main() -> ExitCode {
 /// else what the role needs: a control plane tells more than a verb.
 fn log(root: &Root) {
     let serves = match &root.choice {
-        Choice::Up(_) => true,
+        Choice::Up(_) | Choice::Gateway(_) => true,
         Choice::Disk(arguments) => arguments.serves(),
         Choice::Lab(_) | Choice::Verb(_) => false,
     };
@@ -74,6 +75,7 @@ fn host(root: Root) -> Result<Exit, Box<Root>> {
     let directory = root.global.directory();
     match root.choice {
         Choice::Disk(arguments) => Ok(ended(disk::run(arguments, &directory, json), &root.global)),
+        Choice::Gateway(arguments) => Ok(ended(gateway::run(*arguments, &directory), &root.global)),
         choice => Err(Box::new(Root { choice, ..root })),
     }
 }
@@ -86,6 +88,7 @@ async fn run(root: Root) -> Exit {
         Choice::Up(arguments) => up::run(arguments, &directory).await,
         Choice::Lab(arguments) => lab::run(arguments, lab::Place { directory, json }).await,
         Choice::Disk(arguments) => disk::run(arguments, &directory, json),
+        Choice::Gateway(arguments) => gateway::run(*arguments, &directory),
         Choice::Verb(verb) => {
             return cli::run(Root::command(), root.global, verb, terminal).await;
         }

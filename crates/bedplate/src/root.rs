@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::{disk, lab, up};
+use crate::{disk, gateway, lab, up};
 
 /// The program.
 #[derive(Debug, Parser)]
@@ -33,6 +33,8 @@ pub enum Choice {
     Up(up::Arguments),
     /// Volumes on this host: pools, and who is served
     Disk(disk::Arguments),
+    /// Objects over HTTP: a server that speaks S3
+    Gateway(Box<gateway::Arguments>),
     /// Virtual racks and simulated sites
     Lab(lab::Arguments),
     /// What people do.

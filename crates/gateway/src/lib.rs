@@ -10,6 +10,7 @@ pub mod admin;
 pub mod checksum;
 pub mod http;
 pub mod metrics;
+pub mod objects;
 pub mod orders;
 pub mod reactor;
 pub mod run;

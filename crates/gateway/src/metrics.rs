@@ -78,12 +78,10 @@ pub fn render(all: &[Arc<Counters>], into: &mut String) {
         ("connections_total", "Connections accepted.", sum(all, |it| &it.opened)),
     ];
     for (name, help, value) in plain {
-        head(into, name, help, "counter");
-        line(into, name, "", value);
+        total(into, name, help, value);
     }
-    head(into, "connections", "Connections that are open.", "gauge");
     let open = sum(all, |it| &it.opened).saturating_sub(sum(all, |it| &it.closed));
-    line(into, "connections", "", open);
+    gauge(into, "connections", "Connections that are open.", open);
     head(into, "requests_total", "Requests answered, by class of status.", "counter");
     for class in 1..6 {
         let labels = format!("{{status=\"{class}xx\"}}");
@@ -93,9 +91,15 @@ pub fn render(all: &[Arc<Counters>], into: &mut String) {
 }
 
 /// One number that goes up and down.
-pub fn gauge(into: &mut String, name: &str, help: &str, value: usize) {
+pub fn gauge(into: &mut String, name: &str, help: &str, value: u64) {
     head(into, name, help, "gauge");
-    line(into, name, "", value as u64);
+    line(into, name, "", value);
+}
+
+/// One number that only goes up.
+pub fn total(into: &mut String, name: &str, help: &str, value: u64) {
+    head(into, name, help, "counter");
+    line(into, name, "", value);
 }
 
 fn durations(all: &[Arc<Counters>], into: &mut String) {

@@ -112,8 +112,9 @@ pub fn serve(
     let orders = running.orders();
     let page: Metrics = Box::new(move |into| {
         metrics::render(&counters, into);
-        metrics::gauge(into, "waiting_jobs", "Work that waits.", orders.waiting_jobs());
-        metrics::gauge(into, "waiting_changes", "Changes that wait.", orders.changes.waiting());
+        let (jobs, changes) = (orders.waiting_jobs(), orders.changes.waiting());
+        metrics::gauge(into, "waiting_jobs", "Work that waits.", jobs as u64);
+        metrics::gauge(into, "waiting_changes", "Changes that wait.", changes as u64);
         service.metrics(into);
         metrics(into);
     });

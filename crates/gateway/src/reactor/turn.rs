@@ -52,6 +52,15 @@ pub struct Reactor {
     successor: Option<std::sync::mpsc::Sender<Handed>>,
 }
 
+/// A piece of memory so large, once given back, has the system's allocator keep up to
+/// twice as much of what is given back later. Records of TLS come and go by the hundred
+/// KiB: without it each batch of them is mapped and faulted in anew.
+const KEPT: usize = 1 << 20;
+
+fn warm() {
+    drop(std::hint::black_box(vec![1_u8; KEPT]));
+}
+
 /// Events at once.
 const EVENTS: usize = 256;
 /// Connections that are served before events are looked for again.
@@ -127,6 +136,7 @@ impl Reactor {
     /// When the system refuses to wait.
     pub fn run(mut self) -> io::Result<()> {
         self.pin();
+        warm();
         let mut events = Vec::with_capacity(EVENTS);
         while !self.stopped {
             if self.lane.draining && self.slots.is_empty() {

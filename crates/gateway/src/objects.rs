@@ -1,0 +1,113 @@
+//! A data directory as a gateway that speaks S3: keys, accounts, the store, the dialect.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Timestamp;
+use object::store::{Store, Writer};
+use object::{Mutation, Refusal, Reply};
+use world::clock::{Clock, SystemClock};
+use world::files::Directory;
+
+use crate::accounts::{AccessKey, Accounts};
+use crate::admin::Metrics;
+use crate::metrics::{gauge, total};
+use crate::run::Parts;
+use crate::s3::{Gate, S3, Settings};
+use crate::sealing::KeyProvider;
+use crate::serve::{Opened, ServeError};
+use crate::writer::Applies;
+
+/// The store's writing end, with a clock.
+struct Writes {
+    writer: Writer<Directory>,
+    clock: Arc<dyn Clock>,
+}
+
+/// Between two looks at what else is to be done, at least and at most.
+const OFTEN: i64 = 1_000;
+const SELDOM: i64 = 60_000_000;
+
+impl Applies for Writes {
+    fn apply(&mut self, batch: Vec<Mutation>) -> Vec<Result<Reply, Refusal>> {
+        self.writer.apply(batch, self.clock.now())
+    }
+    fn tick(&mut self) -> Duration {
+        let next = self.writer.tick(self.clock.now());
+        Duration::from_micros(pause(self.clock.now(), next))
+    }
+    fn close(&mut self) {
+        if let Err(error) = self.writer.close() {
+            tracing::error!(%error, "the index could not be written down; the log has everything");
+        }
+    }
+}
+
+fn pause(now: Timestamp, next: Timestamp) -> u64 {
+    next.micros().saturating_sub(now.micros()).clamp(OFTEN, SELDOM).unsigned_abs()
+}
+
+/// Opens a data directory. The second value is the first access key, when there was none:
+/// it is shown once.
+///
+/// # Errors
+/// When its keys, its accounts or its store cannot be opened.
+pub fn open(data: &Path, settings: Settings) -> Result<(Opened, Option<AccessKey>), ServeError> {
+    let wrong = |what: &str, error: String| ServeError::Open(format!("{what}: {error}"));
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+    let keys = KeyProvider::open(data).map_err(|error| wrong("the keys", error.to_string()))?;
+    let keys = Arc::new(keys);
+    let (accounts, first) = Accounts::open(data, Arc::clone(&keys))
+        .map_err(|error| wrong("the accounts", error.to_string()))?;
+    let place = data.join("objects");
+    let files = Directory::new(&place).map_err(|error| wrong("the store", error.to_string()))?;
+    let (store, writer, found) =
+        Store::open(files, object::store::Settings::default(), clock.now())
+            .map_err(|error| wrong("the store", error.to_string()))?;
+    tracing::info!(?found, "the store is open");
+    let store = Arc::new(store);
+    let gate = Gate {
+        store: Arc::clone(&store),
+        accounts: Arc::new(accounts),
+        keys,
+        clock: Arc::clone(&clock),
+        settings,
+    };
+    let parts = Parts {
+        service: Arc::new(S3::new(gate)),
+        store: Box::new(Writes { writer, clock: Arc::clone(&clock) }),
+        clock,
+    };
+    Ok((Opened { parts, metrics: metrics(store) }, first))
+}
+
+/// What the store says about itself.
+fn metrics(store: Arc<Store<Directory>>) -> Metrics {
+    Box::new(move |into| {
+        let report = store.report();
+        gauge(into, "log_bytes", "Bytes of the log.", report.log_bytes);
+        gauge(into, "log_live_bytes", "Of these, those that count.", report.log_live_bytes);
+        gauge(into, "body_live_bytes", "Bytes of large bodies.", report.data_live_bytes);
+        gauge(into, "free_bytes", "Bytes that the file system has left.", report.free_bytes);
+        gauge(into, "readers_waited_for", "Extents that are still read.", report.waiting);
+        gauge(into, "damaged", "Things found damaged.", report.damaged.len() as u64);
+        gauge(into, "refuses_changes", "1: restart it.", u64::from(report.dead.is_some()));
+        total(into, "changes_total", "Changes made.", report.changes);
+        total(into, "batches_total", "Batches that changes came in.", report.batches);
+        total(into, "syncs_total", "Syncs of files.", report.syncs);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_writer_neither_spins_nor_sleeps_for_ever() {
+        let at = Timestamp::from_micros;
+        assert_eq!(pause(at(5_000_000), at(0)), 1_000);
+        assert_eq!(pause(at(0), at(5_000_000)), 5_000_000);
+        assert_eq!(pause(at(0), at(i64::MAX)), 60_000_000);
+    }
+}
