@@ -73,7 +73,7 @@ pub fn kept(headers: &Fields) -> Vec<(Box<str>, Box<str>)> {
             // How the body travelled is no property of the content.
             let codings: Vec<&str> =
                 value.split(',').map(str::trim).filter(|one| *one != "aws-chunked").collect();
-            let value = codings.join(",");
+            let value = codings.join(", ");
             if !value.is_empty() {
                 kept.push((name.into(), value.into()));
             }
@@ -124,7 +124,8 @@ fn ownership(
     headers: &Fields,
     bucket: &Bucket,
 ) -> Outcome<(Owner, Vec<object::access::Grant>)> {
-    let maker = ask.maker();
+    // What nobody in particular writes is the bucket's owner's.
+    let maker = ask.owner().unwrap_or_else(|_| bucket.owner.clone());
     let said = grants::of_headers(ask, headers, &maker, Some(&bucket.owner))?;
     let grants = match bucket.config.ownership {
         Some(Ownership::BucketOwnerEnforced) => {

@@ -15,11 +15,11 @@ const LOG_DELIVERY: &str = "http://acs.amazonaws.com/groups/s3/LogDelivery";
 const MOST: usize = 100;
 
 const PERMISSIONS: [(&str, &str, Permission); 5] = [
-    ("FULL_CONTROL", "x-amz-grant-full-control", Permission::FullControl),
-    ("WRITE", "x-amz-grant-write", Permission::Write),
-    ("WRITE_ACP", "x-amz-grant-write-acp", Permission::WriteGrants),
     ("READ", "x-amz-grant-read", Permission::Read),
+    ("WRITE", "x-amz-grant-write", Permission::Write),
     ("READ_ACP", "x-amz-grant-read-acp", Permission::ReadGrants),
+    ("WRITE_ACP", "x-amz-grant-write-acp", Permission::WriteGrants),
+    ("FULL_CONTROL", "x-amz-grant-full-control", Permission::FullControl),
 ];
 
 /// A grant.
@@ -37,7 +37,7 @@ pub fn private(owner: &Owner) -> Vec<Grant> {
 /// # Errors
 /// When there is no list of this name.
 pub fn canned(name: &str, owner: &Owner, bucket_owner: Option<&Owner>) -> Outcome<Vec<Grant>> {
-    let mut grants = private(owner);
+    let mut grants = Vec::new();
     let of_bucket = |permission| {
         let other = bucket_owner.filter(|bucket| *bucket != owner);
         other.map(|bucket| grant(Grantee::Account(bucket.clone()), permission))
@@ -58,6 +58,8 @@ pub fn canned(name: &str, owner: &Owner, bucket_owner: Option<&Owner>) -> Outcom
         }
         other => return Err(invalid("x-amz-acl", other, "Invalid canned ACL")),
     }
+    // The owner last: clients of old take the first grants for what others have.
+    grants.extend(private(owner));
     Ok(grants)
 }
 

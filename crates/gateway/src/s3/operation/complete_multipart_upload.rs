@@ -8,7 +8,7 @@ use object::mutation::{Complete, Mutation};
 use crate::s3::ask::{Ask, Shared, commit};
 use crate::s3::error::{Code, Outcome, invalid};
 use crate::s3::header::{etag, parse_etag, write_conditions};
-use crate::s3::xml::{Element, Xml};
+use crate::s3::xml::{self, Element, Xml};
 use crate::s3::{body, checksums, permit};
 use crate::step::Step;
 
@@ -24,7 +24,9 @@ type Named = (u16, [u8; 16], Option<Checksum>);
 pub fn run(ask: &Shared) -> Outcome<Step> {
     let snapshot = ask.gate.store.snapshot();
     let bucket = permit::write(ask, &snapshot)?;
-    Ok(body::xml(ask, move |ask, root| {
+    Ok(body::document(ask, move |ask, bytes| {
+        let (key, upload) = super::upload(ask, &ask.gate.store.snapshot(), bucket.id)?;
+        let root = xml::parse(&bytes).map_err(|_| Code::MalformedXML)?;
         if root.name != "CompleteMultipartUpload" {
             return Err(Code::MalformedXML.into());
         }
@@ -32,7 +34,6 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
         if parts.is_empty() || parts.len() > MOST {
             return Err(Code::MalformedXML.into());
         }
-        let (key, upload) = super::upload(ask, &ask.gate.store.snapshot(), bucket.id)?;
         let complete = Complete {
             bucket: bucket.name.clone(),
             key,

@@ -1,5 +1,6 @@
 //! CreateBucket: with place, grants, ownership and lock.
 
+use object::access::Grant;
 use object::bucket::{Config, Lock, Ownership, Versioning};
 use object::{Mutation, Refusal};
 
@@ -15,22 +16,29 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
     Ok(body::document(ask, |ask, bytes| {
         check_place(ask, &bytes)?;
         let config = config(ask)?;
+        let grants = config.grants.clone();
         let (name, owner) = (ask.bucket_name()?, ask.owner()?);
         let mutation = Mutation::CreateBucket { name, owner, config: Box::new(config) };
         let ask = std::sync::Arc::clone(ask);
-        let after = move |result| ask.settle(answer(&ask, result));
+        let after = move |result| ask.settle(answer(&ask, result, grants));
         Ok(Step::Commit(Box::new(mutation), Box::new(after)))
     }))
 }
 
-fn answer(ask: &Ask, result: Result<object::Reply, Refusal>) -> Outcome<Step> {
+fn answer(ask: &Ask, result: Result<object::Reply, Refusal>, grants: Vec<Grant>) -> Outcome<Step> {
     match result {
         Ok(_) => {}
-        // Making one's own bucket again is no error in the first region of the service.
-        Err(Refusal::BucketExists(owner)) if owner == ask.owner()? => {}
+        // Making one's own bucket again is no error, unless it were another one then.
+        Err(Refusal::BucketExists(owner)) if owner == ask.owner()? && same(ask, &grants) => {}
         Err(other) => return Err(other.into()),
     }
     ask.say(200).header("Location", format!("/{}", ask.bucket)).empty()
+}
+
+/// The bucket that is there gives the same rights.
+fn same(ask: &Ask, grants: &[Grant]) -> bool {
+    let there = ask.bucket(&ask.gate.store.snapshot());
+    there.is_ok_and(|there| there.config.grants == grants)
 }
 
 fn check_place(ask: &Ask, bytes: &[u8]) -> Outcome<()> {

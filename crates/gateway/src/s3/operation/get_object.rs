@@ -35,8 +35,8 @@ struct Found {
 pub fn run(ask: &Shared) -> Outcome<Step> {
     let found = find(ask)?;
     check_conditions(ask, &found)?;
-    let key = reading::key(ask, &found.version, CustomerKeyOf::Object)?;
     let (range, partial) = wanted(ask, &found.version)?;
+    let key = reading::key(ask, &found.version, CustomerKeyOf::Object)?;
     let mut say = ask.say(if partial { 206 } else { 200 });
     say = facts(ask, say, &found);
     if partial {

@@ -184,13 +184,14 @@ fn answer(ask: &Ask, tag: &str, reply: &object::Reply) -> Outcome<Step> {
     match ask.headers.filled("success_action_status") {
         Some("200") => told(ask, ask.say(200), reply)?.header("Location", place).empty(),
         Some("201") => {
-            let document = Xml::document("PostResponse", |xml| {
+            let mut xml = Xml::bare();
+            xml.element("PostResponse", |xml| {
                 xml.leaf("Location", &place);
                 xml.leaf("Bucket", &ask.bucket);
                 xml.leaf("Key", &ask.key);
                 xml.leaf("ETag", tag);
             });
-            told(ask, ask.say(201), reply)?.header("Location", place.clone()).xml(document)
+            told(ask, ask.say(201), reply)?.header("Location", place.clone()).xml(xml.finish())
         }
         _ => told(ask, ask.say(204), reply)?.header("Location", place).empty(),
     }
