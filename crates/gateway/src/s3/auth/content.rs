@@ -77,6 +77,18 @@ pub(super) fn unsigned_payload(said: &str) -> Result<Payload, AuthError> {
     }
 }
 
+/// How a body is to be read when `x-amz-content-sha256` is not there. Clients that do
+/// not sign by version 4 send chunks with a trailer all the same.
+pub(super) fn unsaid(head: &Head<'_>) -> Payload {
+    let codings = head.header("content-encoding").unwrap_or("").split(',');
+    let coded = codings.map(str::trim).any(|coding| coding.eq_ignore_ascii_case("aws-chunked"));
+    if coded && head.header("x-amz-decoded-content-length").is_some() {
+        Payload::Chunked(Box::new(Chunked { signatures: None, trailer: true }))
+    } else {
+        Payload::Unsigned
+    }
+}
+
 /// A body on its way in.
 pub struct Content {
     kind: Kind,

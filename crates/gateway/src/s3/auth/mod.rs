@@ -155,7 +155,7 @@ pub fn authenticate(
 
 fn anonymous(head: &Head<'_>) -> Result<Authenticated, AuthError> {
     let payload = match head.header("x-amz-content-sha256") {
-        None => Payload::Unsigned,
+        None => content::unsaid(head),
         Some(said) => content::unsigned_payload(said)?,
     };
     Ok(Authenticated {

@@ -6,7 +6,7 @@ use model::Timestamp;
 
 use super::refusal::AuthError;
 use super::signing::{self, ALGORITHM, Claim, Credential};
-use super::{Authenticated, Payload, Scheme, Settings, content, date};
+use super::{Authenticated, Scheme, Settings, content, date};
 use crate::accounts::Accounts;
 use crate::step::Head;
 
@@ -125,7 +125,7 @@ pub(super) fn authenticate(
     let claim = Claim { signed: &signed, signature: &signature, stamp: &stamp, payload };
     signing::verify(head, &credential, &claim, &ready)?;
     let payload = match said {
-        None => Payload::Unsigned,
+        None => content::unsaid(head),
         Some(said) => content::payload(said, &claim, &credential, &ready.signing)?,
     };
     Ok(Authenticated {

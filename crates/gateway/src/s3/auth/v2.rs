@@ -12,7 +12,7 @@ use ring::hmac;
 use super::presigned::{parameter, unescape};
 use super::refusal::AuthError;
 use super::signing;
-use super::{Authenticated, Payload, Scheme, Settings, canonical, content, date};
+use super::{Authenticated, Scheme, Settings, canonical, content, date};
 use crate::accounts::{AccessKey, Accounts};
 use crate::step::Head;
 
@@ -122,7 +122,7 @@ fn accepted(
     age: model::Duration,
 ) -> Result<Authenticated, AuthError> {
     let payload = match head.header("x-amz-content-sha256") {
-        None => Payload::Unsigned,
+        None => content::unsaid(head),
         Some(said) => content::unsigned_payload(said)?,
     };
     let session = head.header("x-amz-security-token").is_some();

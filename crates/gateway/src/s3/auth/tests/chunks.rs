@@ -88,6 +88,20 @@ fn the_length_of_the_content_must_be_said() {
     assert_eq!(signed.map(|_| ()).map_err(|error| error.code), Err("InvalidRequest"));
 }
 
+#[test]
+fn chunks_are_found_where_no_hash_is_said() {
+    let chunked = |headers: &[(&str, &str)]| {
+        let sent = Sent::new("PUT", "/b/k", headers);
+        let found = sent.check(&Settings::default(), Timestamp::from_micros(0)).expect("anonymous");
+        matches!(found.payload, Payload::Chunked(_))
+    };
+    let (coding, length) =
+        (("Content-Encoding", "gzip, aws-chunked"), ("x-amz-decoded-content-length", "7"));
+    assert!(chunked(&[coding, length]));
+    assert!(!chunked(&[coding]), "a coding that is only said, as old clients do");
+    assert!(!chunked(&[length]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
