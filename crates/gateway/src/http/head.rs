@@ -1,10 +1,15 @@
 //! The head of a request: `httparse` finds its parts, and here is decided what they
 //! mean together (RFC 9112, sections 2 to 6) and what is refused.
 
+use std::mem::MaybeUninit;
+
 use crate::step::{Framing, Head};
 
 /// The most fields that a head may have.
 pub const FIELDS: usize = 100;
+
+/// Most heads have fewer fields than this, and take no memory.
+const FEW: usize = 20;
 
 /// How much a client may send before it has said what it wants.
 #[derive(Clone, Copy, Debug)]
@@ -58,9 +63,9 @@ pub fn read_head<T>(
     limits: Limits,
     take: impl FnOnce(&Head<'_>, Manner) -> T,
 ) -> Result<Option<(usize, T)>, Broken> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
-    let mut request = httparse::Request::new(&mut fields);
-    let length = match request.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) if length <= limits.head => length,
         Ok(httparse::Status::Partial) if bytes.len() < limits.head => return Ok(None),
         Ok(_) => return Err(broken(431, "the head is too large")),
@@ -69,12 +74,18 @@ pub fn read_head<T>(
     if !lines_end_well(&bytes[..length]) {
         return Err(broken(400, "a line of the head does not end with CR LF"));
     }
-    let mut headers: [(&str, &[u8]); FIELDS] = [("", &[]); FIELDS];
     let count = request.headers.len();
+    let (mut few, mut many): ([(&str, &[u8]); FEW], _) = ([("", &[]); FEW], Vec::new());
+    let headers = if count <= FEW {
+        &mut few[..count]
+    } else {
+        many.resize(count, ("", &[][..]));
+        &mut many[..]
+    };
     for (to, from) in headers.iter_mut().zip(request.headers.iter()) {
         *to = (from.name, from.value.trim_ascii());
     }
-    let headers = &headers[..count];
+    let headers = &headers[..];
     let method = request.method.unwrap_or_default();
     let manner = manner(method, request.version == Some(0), headers)?;
     let (path, query) = target(request.path.unwrap_or_default(), headers)?;

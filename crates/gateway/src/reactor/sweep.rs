@@ -11,6 +11,8 @@ pub const CROWDED: u64 = 1_000_000_000;
 pub fn overdue(connection: &mut Connection, service: &dyn Service) -> Next {
     match connection.phase {
         Phase::Head if connection.wire.is_handshaking() => Next::Close,
+        // It has its answer: another one would be for its next request.
+        Phase::Content if matches!(connection.state, State::Skip) => Next::Close,
         // Both were told nothing yet, and can be.
         Phase::Head | Phase::Content if connection.sent() => {
             let mut answer = service.refuse(408, "the request took too long");

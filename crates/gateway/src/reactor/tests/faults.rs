@@ -96,10 +96,13 @@ fn who_falls_asleep_is_told_or_cut() {
     let mut head = house.connect();
     let mut content = house.connect();
     let mut away = house.connect();
+    let mut unwanted = house.connect();
+    unwanted.send("PUT /refused HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\nabc");
+    assert_eq!(unwanted.answer().status, 403);
     idle.get("/hello");
     head.send("GET /hello HT");
     content.send("PUT /sum HTTP/1.1\r\nHost: h\r\nContent-Length: 20\r\n\r\nabc");
-    assert!(idle.ends());
+    assert!(idle.ends() && unwanted.ends());
     assert_eq!(head.answer().status, 408);
     assert_eq!(content.answer().status, 408);
     assert!(away.ends() || away.answer().status == 408);
