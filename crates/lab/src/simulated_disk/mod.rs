@@ -91,8 +91,7 @@ mod tests {
     #[test]
     fn what_was_wrong_once_is_right() {
         let starts = Starts::new().expect("pools to begin with");
-        let jobs =
-            [6923, 8629].map(Job::Short).into_iter().chain([59, 67].map(Job::Long));
+        let jobs = [6923, 8629].map(Job::Short).into_iter().chain([59, 67].map(Job::Long));
         let mut shelf = Shelf::default();
         for job in jobs {
             let (back, findings) = run(job, &starts, Care::default(), shelf);
