@@ -2,6 +2,7 @@
 
 mod faults;
 pub(crate) mod fixture;
+mod hostile;
 mod replies;
 mod requests;
 mod tls;

@@ -76,6 +76,15 @@ impl Open for Inverts {
     }
 }
 
+fn other() -> BucketName {
+    BucketName::new("other").expect("a name")
+}
+
+/// What is no length is none.
+fn length_of(text: &str) -> u64 {
+    text.parse().map_or(0, |length: u64| length.min(FILE as u64))
+}
+
 impl Paths {
     /// With a file in this directory.
     pub fn new(directory: &std::path::Path) -> Self {
@@ -104,11 +113,9 @@ impl Paths {
         let plan = match path.split_once(['/']).unwrap_or((path, "")) {
             ("hello", _) => Plan::Bytes(Bytes::from_static(b"hello")),
             ("large", _) => Plan::Bytes(content(1 << 20).into()),
-            ("file", length) => self.pieces(None, length.parse().expect("a length")),
+            ("file", length) => self.pieces(None, length_of(length)),
             ("beyond", _) => self.pieces(None, self.length * 2),
-            ("sealed", length) => {
-                self.pieces(Some(Box::new(Inverts)), length.parse().expect("a length"))
-            }
+            ("sealed", length) => self.pieces(Some(Box::new(Inverts)), length_of(length)),
             ("nothing", _) => return Step::Answer(Answer { status: 204, ..text(204, "") }),
             ("elsewhere", _) => {
                 return Step::Elsewhere(Box::new(|| {
@@ -117,17 +124,17 @@ impl Paths {
             }
             ("panic", _) => return Step::Elsewhere(Box::new(|| panic!("as asked"))),
             ("commit", name) => {
-                let name = BucketName::new(name).expect("a name");
+                let name = BucketName::new(name).unwrap_or_else(|_| other());
                 let then = |result: Result<Reply, Refusal>| {
                     Step::Answer(text(200, format!("{:?}", result.is_ok())))
                 };
                 return Step::Commit(Box::new(Mutation::DeleteBucket { name }), Box::new(then));
             }
             ("commits", name) => {
-                let name = BucketName::new(name).expect("a name");
+                let name = BucketName::new(name).unwrap_or_else(|_| other());
                 let both = vec![
                     Mutation::DeleteBucket { name: name.clone() },
-                    Mutation::DeleteBucket { name: BucketName::new("other").expect("a name") },
+                    Mutation::DeleteBucket { name: other() },
                 ];
                 let then = |results: Vec<Result<Reply, Refusal>>| {
                     Step::Answer(text(
