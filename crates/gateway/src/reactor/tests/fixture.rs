@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,8 @@ pub struct Paths {
     pub stamp: AtomicU64,
     pub begun: AtomicU64,
     pub dropped: Arc<AtomicU64>,
+    /// Who asked, in order of the requests' beginnings.
+    pub order: Mutex<Vec<u64>>,
 }
 
 /// Counts what it takes; refuses more than `most`.
@@ -97,6 +99,7 @@ impl Paths {
             stamp: AtomicU64::new(1),
             begun: AtomicU64::new(0),
             dropped: Arc::default(),
+            order: Mutex::default(),
         }
     }
 
@@ -165,6 +168,7 @@ impl Service for Paths {
     fn begin_at(&self, head: &Head<'_>, peer: &Peer, desk: &mut dyn Desk) -> Step {
         if let Some(account) = head.header("x-account") {
             desk.asks(account.len() as u64, account);
+            self.order.lock().expect("no panic").push(account.len() as u64);
         }
         if !head.path.starts_with("/kept") {
             return self.begin(head, peer);
