@@ -31,7 +31,7 @@ pub struct UploadId(pub Sequence);
 pub enum Mutation {
     /// A new bucket.
     CreateBucket { name: BucketName, owner: Owner, config: Box<Config> },
-    /// A bucket goes. It must be empty: no versions, no uploads.
+    /// A bucket goes. It must have no versions; its uploads go with it.
     DeleteBucket { name: BucketName },
     /// A part of a bucket's configuration is replaced.
     Configure { name: BucketName, change: Box<ConfigChange> },

@@ -1,11 +1,14 @@
 //! A directory of files, for engines that keep a log in segments: the real side asks
 //! the file system, the simulated side a seed.
 
+mod content;
 mod directory;
+mod model;
 
 use std::io;
 
 pub use directory::{Directory, DirectoryFile};
+pub use model::{ModelFile, ModelFiles, Moment, Troubles};
 
 /// Files of one store.
 pub trait Files: Send + Sync + 'static {
@@ -68,6 +71,11 @@ pub trait File: Send + Sync + 'static {
     /// # Errors
     /// When it cannot.
     fn set_length(&self, length: u64) -> io::Result<()>;
+    /// Reserves room for these bytes, so that writing them does not find the medium full.
+    ///
+    /// # Errors
+    /// When there is no room; a file system that cannot reserve is no error.
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()>;
     /// Gives the space of these bytes back; they read as zeros. Whole blocks only: the
     /// edges may stay.
     ///

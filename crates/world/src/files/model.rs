@@ -1,0 +1,487 @@
+//! The simulated side: files in memory that do to us what file systems do. What is
+//! written is seen at once and lasts only after a sync; names last only after a sync of
+//! the directory; and, when told to, reads, writes and syncs fail, and room runs out.
+//!
+//! What a power cut leaves of what was not durable is decided by a [`Fate`] for each
+//! block of each write, and for each change of a length or a name: so all outcomes of a
+//! short history can be enumerated, and some of a long one drawn.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::content::{BLOCK, Content};
+use super::{File, Files};
+use crate::disk::Fate;
+use crate::entropy::{Entropy, Seeded};
+
+/// How often, in a million operations, something fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// A read.
+    pub read_error: u32,
+    /// A write. Any of its blocks may have been written.
+    pub write_error: u32,
+    /// A sync. What it should have covered may be dropped, and no later sync brings it
+    /// back; reads may show it all the same until the power goes.
+    pub sync_error: u32,
+    /// Bytes that there are for all files; none: as many as wanted.
+    pub room: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write { inode: usize, offset: u64, bytes: Arc<[u8]> },
+    Length { inode: usize, length: u64 },
+    Punch { inode: usize, offset: u64, length: u64 },
+    Name { name: String, inode: Option<usize> },
+}
+
+impl Change {
+    fn inode(&self) -> Option<usize> {
+        match self {
+            Self::Write { inode, .. } | Self::Length { inode, .. } | Self::Punch { inode, .. } => {
+                Some(*inode)
+            }
+            Self::Name { .. } => None,
+        }
+    }
+}
+
+/// What is on the medium, and what is only seen.
+#[derive(Clone, Debug, Default)]
+struct Medium {
+    names: BTreeMap<String, usize>,
+    inodes: Vec<Content>,
+}
+
+impl Medium {
+    fn inode(&mut self, inode: usize) -> &mut Content {
+        if self.inodes.len() <= inode {
+            self.inodes.resize(inode + 1, Content::default());
+        }
+        &mut self.inodes[inode]
+    }
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Write { inode, offset, bytes } => self.inode(*inode).write(*offset, bytes),
+            Change::Length { inode, length } => self.inode(*inode).set_length(*length),
+            Change::Punch { inode, offset, length } => self.inode(*inode).punch(*offset, *length),
+            Change::Name { name, inode: Some(inode) } => {
+                self.inode(*inode);
+                self.names.insert(name.clone(), *inode);
+            }
+            Change::Name { name, inode: None } => drop(self.names.remove(name)),
+        }
+    }
+}
+
+/// The files at one moment.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    durable: Medium,
+    seen: Medium,
+    pending: Vec<Change>,
+    troubles: Troubles,
+    entropy: Seeded,
+    operations: u64,
+}
+
+/// Files in memory.
+#[derive(Clone, Debug)]
+pub struct ModelFiles(Arc<Mutex<Inside>>);
+
+#[derive(Debug)]
+struct Inside {
+    moment: Moment,
+    history: Option<Vec<Moment>>,
+}
+
+/// A file in memory.
+#[derive(Clone, Debug)]
+pub struct ModelFile {
+    files: ModelFiles,
+    inode: usize,
+}
+
+impl Moment {
+    /// How many writes, syncs and changes of names were asked for until now.
+    pub fn operations(&self) -> u64 {
+        self.operations
+    }
+
+    /// What a power cut now would decide about: for each, whether it can be torn.
+    pub fn pieces(&self) -> Vec<bool> {
+        self.pending
+            .iter()
+            .flat_map(|change| cut(change).into_iter().map(|(_, tears)| tears))
+            .collect()
+    }
+
+    /// The files after a power cut: `fates` for the pieces, in their order.
+    pub fn after_power_cut(&self, fates: &[Fate], entropy: Seeded) -> ModelFiles {
+        let mut durable = self.durable.clone();
+        let pieces = self.pending.iter().flat_map(cut);
+        let mut left = fates.iter();
+        for (piece, _) in pieces {
+            let fate = left.next().expect("each piece has a fate");
+            tear(&piece, *fate).iter().for_each(|change| durable.apply(change));
+        }
+        assert!(left.next().is_none(), "each fate has a piece");
+        ModelFiles::of(Moment {
+            seen: durable.clone(),
+            durable,
+            pending: Vec::new(),
+            troubles: Troubles::default(),
+            entropy,
+            operations: 0,
+        })
+    }
+}
+
+/// A change in pieces that last or do not, each on its own; and whether it can be torn.
+fn cut(change: &Change) -> Vec<(Change, bool)> {
+    let Change::Write { inode, offset, bytes } = change else {
+        return vec![(change.clone(), false)];
+    };
+    let (mut pieces, mut done) = (Vec::new(), 0);
+    while done < bytes.len() {
+        let at = offset + done as u64;
+        let end = bytes.len().min(done + (BLOCK - at % BLOCK) as usize);
+        let bytes = Arc::from(&bytes[done..end]);
+        pieces.push((Change::Write { inode: *inode, offset: at, bytes }, true));
+        done = end;
+    }
+    pieces
+}
+
+/// What is left of a piece.
+fn tear(piece: &Change, fate: Fate) -> Vec<Change> {
+    match (piece, fate) {
+        (_, Fate::Lost) => Vec::new(),
+        (Change::Write { inode, offset, bytes }, Fate::Torn(sectors)) => {
+            let mut left = Vec::new();
+            for sector in (0..8_u64).filter(|sector| sectors & 1 << sector != 0) {
+                let block = offset / BLOCK * BLOCK;
+                let start = (block + sector * 512).max(*offset);
+                let end = (block + sector * 512 + 512).min(offset + bytes.len() as u64);
+                if start < end {
+                    let bytes =
+                        Arc::from(&bytes[(start - offset) as usize..(end - offset) as usize]);
+                    left.push(Change::Write { inode: *inode, offset: start, bytes });
+                }
+            }
+            left
+        }
+        (whole, _) => vec![whole.clone()],
+    }
+}
+
+impl ModelFiles {
+    /// No files yet.
+    pub fn new(troubles: Troubles, entropy: Seeded) -> Self {
+        let (durable, seen, pending) = (Medium::default(), Medium::default(), Vec::new());
+        Self::of(Moment { durable, seen, pending, troubles, entropy, operations: 0 })
+    }
+
+    fn of(moment: Moment) -> Self {
+        Self(Arc::new(Mutex::new(Inside { moment, history: None })))
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The present moment.
+    pub fn moment(&self) -> Moment {
+        self.inside().moment.clone()
+    }
+
+    /// From now on every moment between two operations is kept.
+    pub fn keep_history(&self) {
+        self.inside().history = Some(Vec::new());
+    }
+
+    /// What was kept.
+    pub fn take_history(&self) -> Vec<Moment> {
+        self.inside().history.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Changes what goes wrong.
+    pub fn set_troubles(&self, troubles: Troubles) {
+        self.inside().moment.troubles = troubles;
+    }
+
+    /// Bytes that all files take.
+    pub fn used(&self) -> u64 {
+        self.inside().moment.used()
+    }
+
+    /// Turns a bit of a file over, durably and without a word.
+    ///
+    /// # Panics
+    /// When there is no such file.
+    pub fn corrupt(&self, name: &str, offset: u64, bit: u8) {
+        let mut inside = self.inside();
+        let inode = inside.moment.seen.names[name];
+        for medium in [0, 1] {
+            let Moment { durable, seen, .. } = &mut inside.moment;
+            let content = if medium == 0 { durable } else { seen }.inode(inode);
+            let mut byte = [0];
+            if content.read(offset, &mut byte) {
+                content.write(offset, &[byte[0] ^ 1 << (bit % 8)]);
+            }
+        }
+    }
+}
+
+impl Moment {
+    fn used(&self) -> u64 {
+        let inodes: std::collections::BTreeSet<&usize> = self.seen.names.values().collect();
+        inodes.into_iter().map(|inode| self.seen.inodes[*inode].used()).sum()
+    }
+
+    /// Whether so many more bytes find room.
+    fn room(&self, more: u64) -> bool {
+        self.troubles.room.is_none_or(|room| self.used() + more <= room)
+    }
+
+    fn change(&mut self, change: Change) {
+        self.seen.apply(&change);
+        self.pending.push(change);
+    }
+
+    fn write(&mut self, inode: usize, offset: u64, from: &[u8]) -> io::Result<()> {
+        if self.troubles.room.is_some() {
+            let more = self.seen.inode(inode).grows(offset, from.len() as u64);
+            if more > 0 && !self.room(more) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+        }
+        let whole = Change::Write { inode, offset, bytes: from.into() };
+        if self.entropy.chance(self.troubles.write_error) {
+            for (piece, _) in cut(&whole) {
+                if self.entropy.below(2) == 0 {
+                    self.change(piece);
+                }
+            }
+            return Err(failed());
+        }
+        self.change(whole);
+        Ok(())
+    }
+
+    fn sync(&mut self, covered: impl Fn(&Change) -> bool) -> io::Result<()> {
+        let fails = self.entropy.chance(self.troubles.sync_error);
+        // What the page cache shows of what was dropped, it may show on.
+        let shows = !fails || self.entropy.below(2) == 0;
+        let pending = std::mem::take(&mut self.pending);
+        for change in pending {
+            if !covered(&change) {
+                self.pending.push(change);
+            } else if !fails || self.entropy.below(2) == 0 {
+                self.durable.apply(&change);
+            }
+        }
+        if !shows {
+            self.seen = self.durable.clone();
+            let pending = std::mem::take(&mut self.pending);
+            pending.iter().for_each(|change| self.seen.apply(change));
+            self.pending = pending;
+        }
+        if fails { Err(failed()) } else { Ok(()) }
+    }
+}
+
+fn failed() -> io::Error {
+    io::Error::from_raw_os_error(5)
+}
+
+impl Inside {
+    /// Does something that a power cut may come before or after.
+    fn step<T>(&mut self, work: impl FnOnce(&mut Moment) -> T) -> T {
+        let done = work(&mut self.moment);
+        self.moment.operations += 1;
+        if let Some(history) = &mut self.history {
+            history.push(self.moment.clone());
+        }
+        done
+    }
+}
+
+impl Files for ModelFiles {
+    type File = ModelFile;
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        Ok(self.inside().moment.seen.names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<ModelFile> {
+        let mut inside = self.inside();
+        let there = inside.moment.seen.names.get(name).copied();
+        let inode = there.unwrap_or_else(|| {
+            inside.step(|moment| {
+                let inode = moment.seen.inodes.len().max(moment.durable.inodes.len());
+                moment.change(Change::Name { name: name.to_owned(), inode: Some(inode) });
+                inode
+            })
+        });
+        Ok(ModelFile { files: self.clone(), inode })
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut inside = self.inside();
+        if !inside.moment.seen.names.contains_key(name) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        inside.step(|moment| moment.change(Change::Name { name: name.to_owned(), inode: None }));
+        Ok(())
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        self.inside().step(|moment| moment.sync(|change| change.inode().is_none()))
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        let inside = self.inside();
+        let used = inside.moment.used();
+        Ok(inside.moment.troubles.room.map_or(1 << 40, |room| room.saturating_sub(used)))
+    }
+}
+
+impl File for ModelFile {
+    fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
+        let mut inside = self.files.inside();
+        let moment = &mut inside.moment;
+        if moment.entropy.chance(moment.troubles.read_error) {
+            return Err(failed());
+        }
+        match moment.seen.inode(self.inode).read(offset, into) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    fn write_at(&self, offset: u64, from: &[u8]) -> io::Result<()> {
+        self.files.inside().step(|moment| moment.write(self.inode, offset, from))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.files.inside().step(|moment| moment.sync(|change| change.inode() == Some(self.inode)))
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.files.inside().moment.seen.inode(self.inode).length())
+    }
+
+    fn set_length(&self, length: u64) -> io::Result<()> {
+        let change = Change::Length { inode: self.inode, length };
+        self.files.inside().step(|moment| moment.change(change));
+        Ok(())
+    }
+
+    fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
+        let mut inside = self.files.inside();
+        let moment = &mut inside.moment;
+        if moment.troubles.room.is_none() {
+            return Ok(());
+        }
+        let more = moment.seen.inode(self.inode).grows(offset, length);
+        if !moment.room(more) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        moment.seen.inode(self.inode).reserve(offset, length);
+        Ok(())
+    }
+
+    fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        let change = Change::Punch { inode: self.inode, offset, length };
+        self.files.inside().step(|moment| moment.change(change));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(troubles: Troubles) -> ModelFiles {
+        ModelFiles::new(troubles, Seeded::new(1))
+    }
+
+    fn read(files: &ModelFiles, name: &str, offset: u64) -> Option<u8> {
+        let mut byte = [0];
+        let there = files.names().expect("it can be read").iter().any(|known| known == name);
+        let read = there.then(|| files.open(name).expect("it opens").read_at(offset, &mut byte))?;
+        read.ok().map(|()| byte[0])
+    }
+
+    #[test]
+    fn what_is_not_synced_lasts_as_its_fate_says() {
+        let files = files(Troubles::default());
+        let file = files.open("a").expect("it opens");
+        file.write_at(4000, &[7; 600]).expect("it writes");
+        let moment = files.moment();
+        assert_eq!(moment.pieces(), [false, true, true]);
+        let after = |fates: [Fate; 3]| moment.after_power_cut(&fates, Seeded::new(2));
+        use Fate::{Kept, Lost, Torn};
+        assert_eq!(read(&after([Lost, Kept, Kept]), "a", 4100), None);
+        assert_eq!(read(&after([Kept, Kept, Lost]), "a", 4100), None, "it ends before");
+        assert_eq!(read(&after([Kept, Lost, Kept]), "a", 4000), Some(0));
+        assert_eq!(read(&after([Kept, Torn(0b1000_0000), Torn(1)]), "a", 4599), Some(7));
+    }
+
+    #[test]
+    fn what_is_synced_lasts_and_a_removed_name_may_come_back() {
+        let files = files(Troubles::default());
+        let file = files.open("a").expect("it opens");
+        file.write_at(0, &[7]).expect("it writes");
+        file.sync().expect("it syncs");
+        files.sync_names().expect("it syncs");
+        files.remove("a").expect("it is there");
+        let moment = files.moment();
+        assert_eq!(read(&moment.after_power_cut(&[Fate::Lost], Seeded::new(2)), "a", 0), Some(7));
+        assert_eq!(read(&moment.after_power_cut(&[Fate::Kept], Seeded::new(2)), "a", 0), None);
+        let mut byte = [0];
+        file.read_at(0, &mut byte).expect("what is open stays readable");
+    }
+
+    #[test]
+    fn a_failed_sync_drops_what_reads_may_show_on() {
+        let (mut shown, mut lost) = (0, 0);
+        for seed in 0..40 {
+            let troubles = Troubles { sync_error: 1_000_000, ..Troubles::default() };
+            let files = ModelFiles::new(troubles, Seeded::new(seed));
+            let file = files.open("a").expect("it opens");
+            files.inside().moment.sync(|_| false).expect_err("all fail");
+            files.inside().moment.pending.clear();
+            let name = Change::Name { name: "a".to_owned(), inode: Some(0) };
+            files.inside().moment.durable.apply(&name);
+            file.write_at(0, &[7]).expect("it writes");
+            file.sync().expect_err("all fail");
+            let after = files.moment().after_power_cut(&[], Seeded::new(1));
+            let dropped = read(&after, "a", 0) != Some(7);
+            lost += u32::from(dropped);
+            shown += u32::from(dropped && read(&files, "a", 0) == Some(7));
+        }
+        assert!(lost > 5 && shown > 1 && shown < lost, "{lost} lost, {shown} of them shown");
+    }
+
+    #[test]
+    fn room_runs_out_and_comes_back() {
+        let files = files(Troubles { room: Some(4 * BLOCK), ..Troubles::default() });
+        let file = files.open("a").expect("it opens");
+        file.write_at(0, &[1; 2 * BLOCK as usize]).expect("there is room");
+        file.allocate(2 * BLOCK, 2 * BLOCK).expect("there is room");
+        let other = files.open("b").expect("it opens");
+        assert_eq!(
+            other.write_at(0, &[1]).map_err(|error| error.kind()),
+            Err(io::ErrorKind::StorageFull)
+        );
+        file.write_at(3 * BLOCK, &[1]).expect("it was reserved");
+        file.punch(0, BLOCK).expect("it punches");
+        other.write_at(0, &[1]).expect("there is room again");
+        assert_eq!((files.free().expect("it says"), read(&files, "a", 0)), (0, Some(0)));
+    }
+}
