@@ -56,6 +56,13 @@ pub struct Arguments {
     /// A name under which buckets are hosts: BUCKET.NAME
     #[arg(long = "domain", value_name = "NAME")]
     domains: Vec<String>,
+    /// Take over the access keys in this file: a JSON list of objects with access_key,
+    /// secret_key, and of the account id, name, display_name, email
+    #[arg(long, value_name = "FILE")]
+    access_keys: Option<PathBuf>,
+    /// Accept signatures of version 2 as well, which are weak: for clients of old
+    #[arg(long)]
+    signature_v2: bool,
     /// Write a line of JSON for each request; `-` is standard output
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -80,7 +87,11 @@ pub struct Arguments {
 pub fn run(arguments: Arguments, directory: &Path) -> Result<()> {
     let options = options(&arguments, directory)?;
     let dialect = s3::Settings {
-        auth: s3::auth::Settings { region: arguments.region.as_str().into(), ..Default::default() },
+        auth: s3::auth::Settings {
+            region: arguments.region.as_str().into(),
+            version_2: arguments.signature_v2,
+            ..Default::default()
+        },
         domains: arguments.domains,
     };
     let (sender, events) = channel();
@@ -88,7 +99,8 @@ pub fn run(arguments: Arguments, directory: &Path) -> Result<()> {
     let region = arguments.region.clone();
     let first = RefCell::new(None);
     let open = || {
-        let (opened, key) = objects::open(&options.data, dialect)?;
+        let (opened, key) =
+            objects::open(&options.data, dialect, arguments.access_keys.as_deref())?;
         *first.borrow_mut() = key;
         Ok(opened)
     };

@@ -48,23 +48,34 @@ fn pause(now: Timestamp, next: Timestamp) -> u64 {
     next.micros().saturating_sub(now.micros()).clamp(OFTEN, SELDOM).unsigned_abs()
 }
 
-/// Opens a data directory. The second value is the first access key, when there was none:
-/// it is shown once.
+/// Opens a data directory, and takes over the access keys in a file of plain JSON, if one
+/// is named. The second value is the first access key, when there was none: it is shown
+/// once.
 ///
 /// # Errors
 /// When its keys, its accounts or its store cannot be opened.
-pub fn open(data: &Path, settings: Settings) -> Result<(Opened, Option<AccessKey>), ServeError> {
+pub fn open(
+    data: &Path,
+    settings: Settings,
+    added: Option<&Path>,
+) -> Result<(Opened, Option<AccessKey>), ServeError> {
     let wrong = |what: &str, error: String| ServeError::Open(format!("{what}: {error}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let keys = KeyProvider::open(data).map_err(|error| wrong("the keys", error.to_string()))?;
     let keys = Arc::new(keys);
     let (accounts, first) = Accounts::open(data, Arc::clone(&keys))
         .map_err(|error| wrong("the accounts", error.to_string()))?;
+    if let Some(path) = added {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong("the file of access keys", error.to_string()))?;
+        let keys =
+            Accounts::parse(&text).map_err(|error| wrong("the file of access keys", error))?;
+        accounts.import(keys).map_err(|error| wrong("the accounts", error.to_string()))?;
+    }
     let place = data.join("objects");
     let files = Directory::new(&place).map_err(|error| wrong("the store", error.to_string()))?;
-    let (store, writer, found) =
-        Store::open(files, object::store::Settings::default(), clock.now())
-            .map_err(|error| wrong("the store", error.to_string()))?;
+    let (store, writer, found) = Store::open(files, object::store::Settings::default())
+        .map_err(|error| wrong("the store", error.to_string()))?;
     tracing::info!(?found, "the store is open");
     let store = Arc::new(store);
     let gate = Gate {
