@@ -171,8 +171,9 @@ fn manner(method: &str, old: bool, headers: &[(&str, &[u8])]) -> Result<Manner, 
         // A client of HTTP/1.0 would not understand the interim reply.
         Some(_) if old => false,
         Some(word) if word.eq_ignore_ascii_case(b"100-continue") => framing != Framing::None,
-        Some(_) => return Err(broken(417, "what is expected is not known")),
-        None => false,
+        // What else may be expected nobody has ever said; to refuse it is allowed, and
+        // helps nobody (RFC 9110, section 10.1.1).
+        Some(_) | None => false,
     };
     let keep_alive = !said.close && (!old || said.keep);
     Ok(Manner { keep_alive, old, head_only: method == "HEAD", expects, framing })

@@ -66,8 +66,9 @@ fn value(algorithm: Algorithm, text: &str) -> Outcome<Checksum> {
     let value = BASE64.decode(plain.trim()).ok();
     let value = value.filter(|value| value.len() == checksum::length(algorithm));
     let value = value.ok_or_else(|| {
-        let header = checksum::header(algorithm);
-        Code::InvalidRequest.saying(format!("Value for {header} header is invalid."))
+        let name = checksum::name(algorithm);
+        Code::BadDigest
+            .saying(format!("The {name} you specified did not match the calculated checksum."))
     })?;
     Ok(Checksum { algorithm, coverage, value })
 }
@@ -131,6 +132,6 @@ mod tests {
     fn a_checksum_of_another_length_is_refused() {
         let mut fields = Fields::default();
         fields.push("x-amz-checksum-crc32", "q83v");
-        assert_eq!(said(&fields).unwrap_err().code, Code::InvalidRequest);
+        assert_eq!(said(&fields).unwrap_err().code, Code::BadDigest);
     }
 }

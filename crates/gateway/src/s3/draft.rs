@@ -129,10 +129,7 @@ fn ownership(
     let said = grants::of_headers(ask, headers, &maker, Some(&bucket.owner))?;
     let grants = match bucket.config.ownership {
         Some(Ownership::BucketOwnerEnforced) => {
-            let alike = matches!(
-                headers.filled("x-amz-acl"),
-                None | Some("private" | "bucket-owner-full-control")
-            );
+            let alike = headers.filled("x-amz-acl") == Some("bucket-owner-full-control");
             if said.is_some() && !alike {
                 return Err(Code::AccessControlListNotSupported.into());
             }

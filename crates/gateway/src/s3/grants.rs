@@ -171,7 +171,10 @@ pub fn document(ask: &Ask, owner: &Owner, grants: &[Grant]) -> String {
     Xml::document("AccessControlPolicy", |xml| {
         self::owner(ask, xml, "Owner", owner);
         xml.element("AccessControlList", |xml| {
-            for grant in grants {
+            // Groups first: clients of old take what comes before the owner for others'.
+            let account = |grant: &&Grant| matches!(grant.grantee, Grantee::Account(_));
+            let (accounts, groups): (Vec<_>, Vec<_>) = grants.iter().partition(account);
+            for grant in groups.into_iter().chain(accounts) {
                 xml.element("Grant", |xml| {
                     self::grantee(ask, xml, &grant.grantee);
                     let name = PERMISSIONS.iter().find(|(.., one)| *one == grant.permission);

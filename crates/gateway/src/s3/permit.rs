@@ -24,6 +24,8 @@ struct Question<'a> {
     key: Option<&'a str>,
     thing: Thing<'a>,
     version: Option<&'a Version>,
+    /// For which prefix a list would be.
+    prefix: Option<&'a str>,
 }
 
 fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
@@ -44,6 +46,7 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
         framing: ask.framing,
     };
     let request_tags = ask.headers.filled("x-amz-tagging").map(tags::of_header);
+    let more = question.prefix.map(|prefix| ("s3:prefix", prefix.into()));
     let values = Context {
         head: &head,
         peer: &ask.peer,
@@ -51,7 +54,7 @@ fn judge(ask: &Ask, bucket: &Bucket, question: &Question<'_>) -> Decision {
         now: ask.now,
         existing_tags: question.version.map_or(&[], |version| &version.attributes.tags),
         request_tags: &request_tags.and_then(Result::ok).unwrap_or_default(),
-        more: &[],
+        more: more.as_slice(),
     };
     decide(ask, bucket, question, &values)
 }
@@ -116,7 +119,7 @@ pub fn bucket(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Arc<Bucket>> {
     let key = (!ask.key.is_empty()).then_some(ask.key.as_str());
     let thing = of_bucket(&bucket, permission);
     let action = ask.operation.action();
-    check(ask, &bucket, &Question { action, key, thing, version: None })?;
+    check(ask, &bucket, &Question { action, key, thing, version: None, prefix: None })?;
     Ok(bucket)
 }
 
@@ -146,7 +149,11 @@ pub fn delete(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Arc<Bucket>> {
 pub fn delete_one(ask: &Ask, bucket: &Bucket, key: &Key, version: bool) -> Outcome<()> {
     let action = if version { "s3:DeleteObjectVersion" } else { "s3:DeleteObject" };
     let thing = of_bucket(bucket, Some(Permission::Write));
-    check(ask, bucket, &Question { action, key: Some(key.as_str()), thing, version: None })
+    check(
+        ask,
+        bucket,
+        &Question { action, key: Some(key.as_str()), thing, version: None, prefix: None },
+    )
 }
 
 /// Whether retention in governance mode is to be passed over, and may be.
@@ -161,7 +168,8 @@ pub fn bypass(ask: &Ask, bucket: &Bucket) -> Outcome<bool> {
     let action = "s3:BypassGovernanceRetention";
     let thing = of_bucket(bucket, None);
     let key = (!ask.key.is_empty()).then_some(ask.key.as_str());
-    Ok(judge(ask, bucket, &Question { action, key, thing, version: None }).is_allowed())
+    Ok(judge(ask, bucket, &Question { action, key, thing, version: None, prefix: None })
+        .is_allowed())
 }
 
 /// The action on an object, which is another one when a version is named.
@@ -194,16 +202,17 @@ pub fn object(ask: &Ask, bucket: &Bucket, version: Option<&Version>) -> Outcome<
         (Need::Bucket(permission), _) => of_bucket(bucket, Some(permission)),
         _ => of_bucket(bucket, None),
     };
-    check(ask, bucket, &Question { action, key: Some(&ask.key), thing, version })
+    check(ask, bucket, &Question { action, key: Some(&ask.key), thing, version, prefix: None })
 }
 
 /// Who may list a bucket may know that something is not there; others may not.
 ///
 /// # Errors
 /// When they may not.
-pub fn absent(ask: &Ask, bucket: &Bucket) -> Outcome<()> {
+pub fn absent(ask: &Ask, bucket: &Bucket, key: &str) -> Outcome<()> {
     let thing = of_bucket(bucket, Some(Permission::Read));
-    check(ask, bucket, &Question { action: "s3:ListBucket", key: None, thing, version: None })
+    let (action, prefix) = ("s3:ListBucket", Some(key));
+    check(ask, bucket, &Question { action, key: None, thing, version: None, prefix })
 }
 
 /// The version that is asked for, when this operation may be done on it. No delete
@@ -216,7 +225,7 @@ pub fn version(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<(Arc<Bucket>, Vers
     let which = ask.which()?;
     let found = snapshot.version(bucket.id, &ask.key()?, which.unwrap_or(Which::Current))?;
     let Some(version) = found else {
-        absent(ask, &bucket)?;
+        absent(ask, &bucket, &ask.key)?;
         return Err(super::operation::get_object::absent(ask, which));
     };
     object(ask, &bucket, Some(&version))?;
@@ -234,7 +243,7 @@ pub fn source(ask: &Ask, bucket: &Bucket, version: &Version, named: bool) -> Out
     let action = versioned(Operation::GetObject, named);
     let thing = of_version(bucket, version, Some(Permission::Read));
     let key = Some(version.key.as_str());
-    check(ask, bucket, &Question { action, key, thing, version: Some(version) })
+    check(ask, bucket, &Question { action, key, thing, version: Some(version), prefix: None })
 }
 
 /// Who may not list the bucket of a source does not learn that the source is not
@@ -242,6 +251,6 @@ pub fn source(ask: &Ask, bucket: &Bucket, version: &Version, named: bool) -> Out
 ///
 /// # Errors
 /// When they may not.
-pub fn source_absent(ask: &Ask, bucket: &Bucket) -> Outcome<()> {
-    absent(ask, bucket)
+pub fn source_absent(ask: &Ask, bucket: &Bucket, key: &Key) -> Outcome<()> {
+    absent(ask, bucket, key.as_str())
 }

@@ -41,7 +41,8 @@ pub fn from_sealing(error: SealError) -> Box<super::error::Failure> {
         ),
         SealError::KeyNotNeeded => Code::InvalidRequest
             .saying("The encryption parameters are not applicable to this object."),
-        SealError::WrongKey => Code::AccessDenied.into(),
+        SealError::WrongKey => Code::InvalidRequest
+            .saying("The provided encryption parameters did not match the ones used originally."),
         SealError::Damaged => Code::InternalError.into(),
     }
 }

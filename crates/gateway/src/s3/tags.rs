@@ -13,8 +13,8 @@ pub const OBJECT_MOST: usize = 10;
 /// The most tags of a bucket.
 pub const BUCKET_MOST: usize = 50;
 
-/// Checks tags.
-fn check(tags: Tags, most: usize) -> Outcome<Tags> {
+/// Checks tags, and puts them in order.
+fn check(mut tags: Tags, most: usize) -> Outcome<Tags> {
     if tags.len() > most {
         let limit = if most == OBJECT_MOST {
             Code::InvalidTag.saying("Object tags cannot be greater than 10")
@@ -38,6 +38,7 @@ fn check(tags: Tags, most: usize) -> Outcome<Tags> {
             return Err(Code::InvalidTag.saying(text));
         }
     }
+    tags.sort();
     Ok(tags)
 }
 

@@ -96,7 +96,8 @@ impl PostPolicy {
                         }
                         _ => value.starts_with(&**begin),
                     };
-                    if !given(name).is_some_and(each) {
+                    // Anything, or nothing, begins with nothing.
+                    if !given(name).map_or(begin.is_empty(), each) {
                         return Err(failed("starts-with", name, begin));
                     }
                 }

@@ -33,9 +33,7 @@ pub fn put(ask: &Shared) -> Outcome<Step> {
                 grants::of_document(ask, &root, &bucket.owner)?
             }
         };
-        if config.ownership == Some(Ownership::BucketOwnerEnforced)
-            && grants::open_to_others(&new, &bucket.owner)
-        {
+        if config.ownership == Some(Ownership::BucketOwnerEnforced) {
             return Err(Code::AccessControlListNotSupported.into());
         }
         grants::check_block(config.public_access_block.as_ref(), &new)?;

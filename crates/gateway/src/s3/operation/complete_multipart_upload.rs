@@ -1,12 +1,14 @@
 //! CompleteMultipartUpload: the parts become a version.
 
 use object::Reply;
+use object::bucket::{Bucket, Versioning};
 use object::condition::TagMatch;
-use object::entry::{Checksum, Coverage};
-use object::mutation::{Complete, Mutation};
+use object::entry::{Checksum, Coverage, Version};
+use object::mutation::{Complete, Mutation, Which};
 
+use super::upload_part;
 use crate::s3::ask::{Ask, Shared, commit};
-use crate::s3::error::{Code, Outcome, invalid};
+use crate::s3::error::{Code, Failure, Outcome, invalid};
 use crate::s3::header::{etag, parse_etag, write_conditions};
 use crate::s3::xml::{self, Element, Xml};
 use crate::s3::{body, checksums, permit};
@@ -25,12 +27,18 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
     let snapshot = ask.gate.store.snapshot();
     let bucket = permit::write(ask, &snapshot)?;
     Ok(body::document(ask, move |ask, bytes| {
-        let (key, upload) = super::upload(ask, &ask.gate.store.snapshot(), bucket.id)?;
+        let upload = super::upload(ask, &ask.gate.store.snapshot(), bucket.id);
         let root = xml::parse(&bytes).map_err(|_| Code::MalformedXML)?;
         if root.name != "CompleteMultipartUpload" {
             return Err(Code::MalformedXML.into());
         }
-        let parts = root.all("Part").map(part).collect::<Outcome<Vec<_>>>()?;
+        let parts = root.all("Part").map(part).collect::<Outcome<Vec<_>>>();
+        let (key, upload) = match upload {
+            Ok(found) => found,
+            Err(failure) => return completed(ask, &bucket, &parts.unwrap_or_default(), failure),
+        };
+        let parts = parts?;
+        upload_part::seal(ask, upload.attributes.sealing.as_ref())?;
         if parts.is_empty() || parts.len() > MOST {
             return Err(Code::MalformedXML.into());
         }
@@ -48,6 +56,32 @@ pub fn run(ask: &Shared) -> Outcome<Step> {
             told(ask, &reply)
         }))
     }))
+}
+
+/// The upload is not there. When the object is there that it made, this request was
+/// sent before, and its answer did not arrive: it is told again.
+fn completed(ask: &Ask, bucket: &Bucket, parts: &[Named], failure: Box<Failure>) -> Outcome<Step> {
+    let version = ask.gate.store.snapshot().version(bucket.id, &ask.key()?, Which::Current)?;
+    let Some(version) = version.filter(|version| made_of(version, parts)) else {
+        return Err(failure);
+    };
+    let Version { entry, attributes, .. } = version;
+    let reply = Reply::Put {
+        sequence: entry.sequence,
+        null: entry.null,
+        versioned: bucket.config.versioning != Versioning::Off,
+        tag: entry.tag,
+        modified: entry.modified,
+        checksum: attributes.checksum,
+        sealing: attributes.sealing,
+        size: entry.size,
+    };
+    told(ask, &reply)
+}
+
+fn made_of(version: &Version, parts: &[Named]) -> bool {
+    let there = version.attributes.parts.iter().map(|part| (part.number, part.md5));
+    !parts.is_empty() && there.eq(parts.iter().map(|(number, md5, _)| (*number, *md5)))
 }
 
 fn told(ask: &Ask, reply: &Reply) -> Outcome<Step> {

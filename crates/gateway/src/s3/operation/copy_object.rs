@@ -63,7 +63,7 @@ pub fn source(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<Source> {
     }
     let found = snapshot.version(bucket.id, &key, which.unwrap_or(Which::Current))?;
     let Some(version) = found else {
-        permit::source_absent(ask, &bucket)?;
+        permit::source_absent(ask, &bucket, &key)?;
         return Err(super::get_object::absent(ask, which));
     };
     permit::source(ask, &bucket, &version, which.is_some())?;

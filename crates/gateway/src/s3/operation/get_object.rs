@@ -35,6 +35,10 @@ struct Found {
 pub fn run(ask: &Shared) -> Outcome<Step> {
     let found = find(ask)?;
     check_conditions(ask, &found)?;
+    if let Some(scheme) = ask.headers.get("x-amz-server-side-encryption") {
+        let message = "x-amz-server-side-encryption header is not supported for this operation.";
+        return Err(invalid("x-amz-server-side-encryption", scheme, message));
+    }
     let (range, partial) = wanted(ask, &found.version)?;
     let key = reading::key(ask, &found.version, CustomerKeyOf::Object)?;
     let mut say = ask.say(if partial { 206 } else { 200 });
@@ -67,7 +71,7 @@ fn find(ask: &Shared) -> Outcome<Found> {
         snapshot.version_and_body(bucket.id, &key, at, INLINE_MOST)?
     };
     let Some((version, body)) = found else {
-        permit::absent(ask, &bucket)?;
+        permit::absent(ask, &bucket, &ask.key)?;
         return Err(absent(ask, which));
     };
     permit::object(ask, &bucket, Some(&version))?;
@@ -80,7 +84,10 @@ fn find(ask: &Shared) -> Outcome<Found> {
 /// Nothing is there.
 pub fn absent(ask: &Ask, which: Option<Which>) -> Box<Failure> {
     let failure: Box<Failure> = match which {
-        None | Some(Which::Current) => Code::NoSuchKey.into(),
+        None | Some(Which::Current) => {
+            let failure: Box<Failure> = Code::NoSuchKey.into();
+            failure.header("x-amz-delete-marker", "false")
+        }
         Some(_) => Code::NoSuchVersion.into(),
     };
     failure.with("Key", ask.key.clone())
@@ -220,16 +227,24 @@ fn facts(ask: &Ask, mut say: Say, found: &Found) -> Say {
     checksum(ask, say, version).maybe("x-amz-expiration", expires)
 }
 
-/// The checksum of the whole, when that is what is asked for.
+/// The checksum of the whole or of the part that is asked for.
 fn checksum(ask: &Ask, say: Say, version: &Version) -> Say {
-    let whole = !ask.query.has("partNumber") && ask.header("range").is_none();
-    let wanted = whole && ask.header("x-amz-checksum-mode") == Some("ENABLED");
-    let Some(checksum) = version.attributes.checksum.as_ref().filter(|_| wanted) else {
+    let wanted =
+        ask.header("range").is_none() && ask.header("x-amz-checksum-mode") == Some("ENABLED");
+    let Some(whole) = version.attributes.checksum.as_ref().filter(|_| wanted) else {
         return say;
     };
-    let (name, value) = checksums::header(checksum, usize::from(version.entry.tag.parts));
-    say.header(name, value)
-        .header("x-amz-checksum-type", checksums::coverage_name(checksum.coverage))
+    let parts = &version.attributes.parts;
+    let number = ask.query.get("partNumber").and_then(|text| text.parse::<usize>().ok());
+    let told = match number.filter(|_| !parts.is_empty()) {
+        None => Some(checksums::header(whole, parts.len())),
+        Some(number) => {
+            let part = parts.get(number.wrapping_sub(1));
+            part.and_then(|part| part.checksum.as_ref()).map(|one| checksums::header(one, 0))
+        }
+    };
+    let Some((name, value)) = told else { return say };
+    say.header(name, value).header("x-amz-checksum-type", checksums::coverage_name(whole.coverage))
 }
 
 /// Kept headers, or what the query wants instead of them.

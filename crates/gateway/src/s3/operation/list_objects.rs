@@ -95,7 +95,8 @@ pub fn v1(ask: &Shared) -> Outcome<Step> {
         let page = page(ask, bucket.id, &list)?;
         let document = Xml::document("ListBucketResult", |xml| {
             xml.leaf("Name", bucket.name.as_str());
-            written.leaf(xml, "Prefix", &list.prefix);
+            // Clients decode all of this list but the prefix.
+            xml.leaf("Prefix", &list.prefix);
             written.leaf(xml, "Marker", ask.query.get("marker").unwrap_or(""));
             xml.plain("MaxKeys", list.limit);
             written.maybe(xml, "Delimiter", list.delimiter.as_deref());

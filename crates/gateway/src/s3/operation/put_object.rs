@@ -51,7 +51,7 @@ pub fn told(ask: &Ask, mut say: Say, reply: &Reply) -> Outcome<Say> {
         return Err(Code::InternalError.into());
     };
     say = say.header("ETag", etag(tag));
-    if *versioned {
+    if *versioned && !*null {
         say = say.header("x-amz-version-id", told_version(*sequence, *null));
     }
     if let Some(checksum) = checksum {

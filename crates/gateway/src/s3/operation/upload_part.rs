@@ -74,7 +74,10 @@ impl Place {
 }
 
 /// The upload's key: a client's key must come with each part.
-fn seal(ask: &Ask, sealing: Option<&Sealing>) -> Outcome<Option<BodyKey>> {
+///
+/// # Errors
+/// When it does not, or is another one.
+pub fn seal(ask: &Ask, sealing: Option<&Sealing>) -> Outcome<Option<BodyKey>> {
     let client = customer_key_by(|name| ask.headers.get(name), CustomerKeyOf::Object)?;
     match sealing {
         None if client.is_some() => Err(Code::InvalidRequest.saying(
