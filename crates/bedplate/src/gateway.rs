@@ -63,6 +63,9 @@ pub struct Arguments {
     /// Accept signatures of version 2 as well, which are weak: for clients of old
     #[arg(long)]
     signature_v2: bool,
+    /// How long a day is for rules by age, in seconds: for tests of such rules
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    day_seconds: Option<u64>,
     /// Write a line of JSON for each request; `-` is standard output
     #[arg(long, value_name = "FILE")]
     access_log: Option<PathBuf>,
@@ -99,8 +102,12 @@ pub fn run(arguments: Arguments, directory: &Path) -> Result<()> {
     let region = arguments.region.clone();
     let first = RefCell::new(None);
     let open = || {
-        let (opened, key) =
-            objects::open(&options.data, dialect, arguments.access_keys.as_deref())?;
+        let (opened, key) = objects::open(
+            &options.data,
+            dialect,
+            arguments.day_seconds,
+            arguments.access_keys.as_deref(),
+        )?;
         *first.borrow_mut() = key;
         Ok(opened)
     };

@@ -57,6 +57,7 @@ fn pause(now: Timestamp, next: Timestamp) -> u64 {
 pub fn open(
     data: &Path,
     settings: Settings,
+    day_seconds: Option<u64>,
     added: Option<&Path>,
 ) -> Result<(Opened, Option<AccessKey>), ServeError> {
     let wrong = |what: &str, error: String| ServeError::Open(format!("{what}: {error}"));
@@ -74,7 +75,7 @@ pub fn open(
     }
     let place = data.join("objects");
     let files = Directory::new(&place).map_err(|error| wrong("the store", error.to_string()))?;
-    let (store, writer, found) = Store::open(files, object::store::Settings::default())
+    let (store, writer, found) = Store::open(files, engine(day_seconds))
         .map_err(|error| wrong("the store", error.to_string()))?;
     tracing::info!(?found, "the store is open");
     let store = Arc::new(store);
@@ -91,6 +92,19 @@ pub fn open(
         clock,
     };
     Ok((Opened { parts, metrics: metrics(store) }, first))
+}
+
+/// Settings of the store. A day of another length is for tests of rules by age, which
+/// look often then.
+fn engine(day_seconds: Option<u64>) -> object::store::Settings {
+    let usual = object::store::Settings::default();
+    match day_seconds {
+        None => usual,
+        Some(seconds) => {
+            let (day_seconds, sweep_micros) = (seconds.max(1), 1_000_000);
+            object::store::Settings { day_seconds, sweep_micros, ..usual }
+        }
+    }
 }
 
 /// What the store says about itself.

@@ -136,6 +136,8 @@ codes! {
 pub struct Failure {
     /// The code.
     pub code: Code,
+    /// The status: the code's, as a rule.
+    pub status: u16,
     /// What is said.
     pub message: Cow<'static, str>,
     /// More elements of the document: names and values.
@@ -157,7 +159,8 @@ impl Code {
     /// The error with a message of its own.
     pub fn saying(self, message: impl Into<Cow<'static, str>>) -> Box<Failure> {
         let message = message.into();
-        Box::new(Failure { code: self, message, details: Vec::new(), headers: Vec::new() })
+        let (details, headers) = (Vec::new(), Vec::new());
+        Box::new(Failure { code: self, status: self.status(), message, details, headers })
     }
 }
 
@@ -188,7 +191,7 @@ impl Failure {
 
     /// The answer. Those to HEAD have no document, and 304 never has one.
     pub fn answer(self, resource: &str, request: &str, bare: bool) -> Answer {
-        let status = self.code.status();
+        let status = self.status;
         let mut headers = self.headers;
         let body = if bare || status == 304 {
             Plan::Empty
@@ -267,6 +270,7 @@ impl From<AuthError> for Box<Failure> {
         let code = Code::ALL.iter().find(|code| code.name() == error.code);
         let mut failure = code.copied().unwrap_or(Code::InvalidRequest).saying(error.message);
         failure.details = error.details;
+        failure.status = error.status;
         failure
     }
 }

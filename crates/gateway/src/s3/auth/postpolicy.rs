@@ -120,6 +120,7 @@ impl PostPolicy {
             ["policy", "signature", "x-amz-signature", "awsaccesskeyid", "file"];
         FREE.contains(&name)
             || name.starts_with("x-ignore-")
+            || name.starts_with("x-amz-checksum-")
             || self.conditions.iter().any(|condition| match condition {
                 Condition::Equals(known, _) | Condition::StartsWith(known, _) => known == name,
                 Condition::Lengths(..) => false,

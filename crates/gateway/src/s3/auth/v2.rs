@@ -74,6 +74,16 @@ pub(super) fn matches(key: &AccessKey, text: &[u8], signature: &str) -> bool {
     signature.is_ok_and(|signature| hmac::verify(&key, text, &signature).is_ok())
 }
 
+/// Whether a request has this signature. Clients sign a bucket alone with a slash behind
+/// it, whether they send that or not.
+fn signed(key: &AccessKey, head: &Head<'_>, date: &str, signature: &str) -> bool {
+    let alone = head.path.len() > 1 && !head.path[1..].contains('/');
+    let slashed = format!("{}/", head.path);
+    let with_slash = Head { path: &slashed, ..*head };
+    matches(key, &text(head, date), signature)
+        || (alone && matches(key, &text(&with_slash, date), signature))
+}
+
 /// What is signed. `date`: what stands in the place of the date.
 fn text(head: &Head<'_>, date: &str) -> Vec<u8> {
     let mut text = Vec::with_capacity(256);
@@ -159,8 +169,8 @@ pub(super) fn in_header(
     let token = head.header("x-amz-security-token");
     let (key, _) = signing::find(id, token, accounts, now)?;
     let date = if in_amz.is_some() { "" } else { said.unwrap_or("") };
-    let text = text(head, date);
-    if !matches(&key, &text, signature) {
+    if !signed(&key, head, date, signature) {
+        let text = text(head, date);
         let shown = String::from_utf8_lossy(&text[..text.len().min(4096)]).into_owned();
         return Err(AuthError::mismatch(id, signature).with("StringToSign", shown));
     }
@@ -198,7 +208,7 @@ pub(super) fn in_query(
     }
     let token = head.header("x-amz-security-token");
     let (key, _) = signing::find(&id, token, accounts, now)?;
-    if !matches(&key, &text(head, &said), &signature) {
+    if !signed(&key, head, &said, &signature) {
         return Err(AuthError::mismatch(&id, &signature));
     }
     accepted(head, key, Scheme::Query, model::Duration::ZERO)
