@@ -26,6 +26,10 @@ impl Drive<'_> {
         let begins = self.connection.out.len();
         write_head(&mut self.connection.out, status, &headers, length);
         let head = begins..self.connection.out.len();
+        if keep.is_some() {
+            // What is kept has none of its own.
+            self.write_id();
+        }
         write_end(&mut self.connection.out, self.lane.date.text(), closing);
         let written = self.connection.out.len();
         let sends = if head_only || status == 204 || status == 304 { 0 } else { length };
@@ -54,18 +58,24 @@ impl Drive<'_> {
     /// Begins a reply that was kept.
     pub fn reply_kept(&mut self, place: usize) {
         let closing = self.closing(false);
-        let id = self.lane.request_id.map(|name| (name, self.lane.next_id()));
+        let kept = self.lane.cache.at(place);
+        self.connection.out.extend_from_slice(&kept.bytes[..kept.body]);
+        self.write_id();
         let kept = self.lane.cache.at(place);
         let out = &mut self.connection.out;
-        out.extend_from_slice(&kept.bytes[..kept.body]);
-        if let Some((name, id)) = id {
-            write_field(out, name, hexadecimal(id, &mut [0; 16]));
-        }
         write_end(out, self.lane.date.text(), closing);
         out.extend_from_slice(&kept.bytes[kept.body..]);
         let (status, sends) = (kept.status, (kept.bytes.len() - kept.body) as u64);
         self.lane.counters.kept();
         self.begun(status, sends, closing);
+    }
+
+    /// Writes the header that every reply has with a value of its own.
+    fn write_id(&mut self) {
+        if let Some(name) = self.lane.request_id {
+            let id = self.lane.next_id();
+            write_field(&mut self.connection.out, name, hexadecimal(id, &mut [0; 16]));
+        }
     }
 
     fn begun(&mut self, status: u16, sends: u64, closing: Closing) {

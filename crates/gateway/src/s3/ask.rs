@@ -172,7 +172,7 @@ impl Ask {
     /// Begins an answer.
     pub fn say(&self, status: u16) -> Say {
         let mut headers: Vec<(Cow<'static, str>, Cow<'static, str>)> = Vec::with_capacity(12);
-        headers.push(("x-amz-request-id".into(), self.id.clone().into()));
+        headers.push((super::REQUEST_ID.into(), self.id.clone().into()));
         headers.push(("x-amz-id-2".into(), super::HOST_ID.into()));
         headers.extend(self.cors.iter().cloned());
         Say(Answer { status, headers, body: Plan::Empty, close: false })

@@ -327,12 +327,12 @@ impl<F: FnOnce(&Shared, Stored) -> Outcome<Step> + Send + 'static> Receive for U
 
     fn end(self: Box<Self>) -> Step {
         let Self { ask, content, expected, sink, then } = *self;
-        let ended = || {
-            let trailers = content.end()?;
-            let stored = sink.verified(&expected, &trailers)?;
-            then(&ask, stored)
-        };
-        ask.settle(ended())
+        let verified = || sink.verified(&expected, &content.end()?);
+        match verified() {
+            Ok(stored) => ask.settle(then(&ask, stored)),
+            // Where client and server see different content, its end may be in doubt too.
+            Err(failure) => Step::Answer(*closing(&ask, *failure)),
+        }
     }
 }
 

@@ -210,7 +210,7 @@ impl Failure {
             headers.push(("Content-Type".into(), "application/xml".into()));
             Plan::Bytes(Bytes::from(xml.finish()))
         };
-        headers.insert(0, ("x-amz-request-id".into(), request.to_owned().into()));
+        headers.insert(0, (super::REQUEST_ID.into(), request.to_owned().into()));
         headers.insert(1, ("x-amz-id-2".into(), super::HOST_ID.into()));
         Answer { status, headers, body, close: false }
     }

@@ -10,6 +10,7 @@ use object::access::Principal;
 use object::store::Store;
 use world::files::Directory;
 
+use super::REQUEST_ID;
 use super::ask::Ask;
 use super::operation;
 use super::route::Operation;
@@ -72,8 +73,12 @@ pub fn run(ask: &Arc<Ask>, head: &Head<'_>) -> Step {
     let proof = proof(ask);
     let step = ask.settle(operation::run(ask));
     match (step, proof) {
-        (Step::Answer(answer), Some(proof)) if worth(&answer) => match name(head) {
-            Some(name) => Step::Keep(answer, Keep { name, proof }),
+        (Step::Answer(mut answer), Some(proof)) if worth(&answer) => match name(head) {
+            Some(name) => {
+                // The mover gives each one a name of its own.
+                answer.headers.retain(|(known, _)| known != REQUEST_ID);
+                Step::Keep(answer, Keep { name, proof })
+            }
             None => Step::Answer(answer),
         },
         (step, _) => step,

@@ -43,6 +43,8 @@ use self::route::{Operation, Route, route};
 use crate::checksum::Expected;
 use crate::step::{Answer, Desk, Head, Peer, Service, Step};
 
+/// The header that tells a request's name.
+pub const REQUEST_ID: &str = "x-amz-request-id";
 /// Told with every answer: which of the service's hosts it was.
 pub const HOST_ID: &str = "bedplate";
 
@@ -209,7 +211,7 @@ impl Service for S3 {
     }
 
     fn request_id(&self) -> Option<&'static str> {
-        Some("x-amz-request-id")
+        Some(REQUEST_ID)
     }
 
     fn refuse(&self, status: u16, why: &str) -> Answer {
