@@ -29,6 +29,7 @@ pub mod rack;
 mod remains;
 pub mod simulated;
 pub mod simulated_disk;
+pub mod simulated_objects;
 pub mod single_lane;
 pub mod spec;
 pub mod system;

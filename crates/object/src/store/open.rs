@@ -176,8 +176,10 @@ fn known<F: Files>(segments: &Segments<F>, mark: Mark) -> Result<bool, StoreErro
 impl<F: Files> Replay<'_, F> {
     /// Reads the log from the mark on. Returns the number of the next batch.
     fn run(&mut self) -> Result<u64, StoreError> {
-        // So that all commits of an index that is new can be read.
-        self.commit()?;
+        if self.mark == Mark::default() {
+            // So that an index that is new has its tables.
+            self.commit()?;
+        }
         let mut last = self.mark.batch.saturating_sub(1);
         let logs = self.segments.of(Kind::Log);
         let count = logs.len();
@@ -189,7 +191,9 @@ impl<F: Files> Replay<'_, F> {
             let start = if segment.number == self.mark.segment { self.mark.offset } else { start };
             last = self.read(&segment, start, (last, place + 1 == count))?;
         }
-        self.commit()?;
+        if !self.waiting.is_empty() {
+            self.commit()?;
+        }
         self.save()?;
         Ok(last + 1)
     }

@@ -27,7 +27,24 @@ fn spans(offset: u64, length: u64) -> impl Iterator<Item = (u64, std::ops::Range
     })
 }
 
+/// Stirs a word into a digest.
+pub(super) fn mix(sum: u64, word: u64) -> u64 {
+    (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
 impl Content {
+    /// A number for what is in it.
+    pub(super) fn digest(&self) -> u64 {
+        let mut sum = self.length;
+        for (place, block) in self.blocks.iter() {
+            sum = mix(sum, *place);
+            for word in block.as_chunks::<8>().0 {
+                sum = mix(sum, u64::from_le_bytes(*word));
+            }
+        }
+        sum
+    }
+
     pub(super) fn length(&self) -> u64 {
         self.length
     }
