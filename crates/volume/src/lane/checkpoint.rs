@@ -14,7 +14,7 @@ use crate::format::superblock::{Directory, Superblock};
 use crate::request::MediumFault;
 use crate::seal::crc::crc32c;
 use crate::state::Page;
-use crate::units::{BLOCK, Nanos};
+use crate::units::{BLOCK, Nanos, Sequence};
 
 use super::buffers::Buffer;
 use super::ops::{Body, Slot};
@@ -67,7 +67,7 @@ pub(crate) struct Waiting {
     pub buffer: Buffer,
     pub at: u64,
     pub blocks: u32,
-    pub after: crate::units::Sequence,
+    pub after: Sequence,
 }
 
 impl Running {
@@ -151,8 +151,10 @@ impl Lane {
             let all = running.directory_done == running.directory.len()
                 && running.pages.is_empty()
                 && running.image.is_none();
-            if all || running.failed || pool.frozen.is_some() {
-                if running.left == 0 {
+            let given_up = running.failed || pool.frozen.is_some();
+            if all || given_up {
+                let quiet = running.left == 0;
+                if quiet && (given_up || self.replaced_is_written(index, now, port)) {
                     self.stage_over(index, now, port);
                 }
                 return false;
@@ -165,6 +167,19 @@ impl Lane {
                 return false;
             }
         }
+    }
+
+    /// Whether the log is written up to where the checkpoint begins; if not, that begins.
+    /// Pages see to it themselves, but there may be none: some records change the directory
+    /// alone. The sync that comes next makes it durable.
+    fn replaced_is_written<P: Port>(&mut self, index: PoolIndex, now: Nanos, port: &mut P) -> bool {
+        let pool = &self.pools[usize::from(index.0)];
+        let running = pool.running.as_ref().expect("a checkpoint is being written");
+        let before = Sequence(running.next.log_start.sequence.0 - 1);
+        if pool.log.written_through() < before {
+            self.commit(index, now, port);
+        }
+        self.pool(index).log.written_through() >= before
     }
 
     /// Writes a piece of the directory or a page. False: not now.

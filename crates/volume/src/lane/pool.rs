@@ -35,6 +35,9 @@ pub enum Frozen {
     Log,
     /// The superblock could not be written.
     Superblock,
+    /// The map contradicts itself: what a snapshot has is not in use. Was it freed by a
+    /// fault, more would be lost with every write.
+    Map,
 }
 
 /// A pool and what is going on with it.

@@ -3,8 +3,9 @@
 use crate::state::Reap;
 use crate::units::Nanos;
 
-use super::Lane;
+use super::pool::Frozen;
 use super::port::{PoolIndex, Port};
+use super::{Event, Lane};
 
 /// Steps of the metadata in one turn. Each looks at some hundred pages at most.
 const STEPS: u32 = 4;
@@ -30,6 +31,11 @@ impl Lane {
                 Reap::Idle => {
                     pool.reaping = pool.state.is_reaping();
                     pool.pressed |= pool.reaping && pool.state.needs_checkpoint(replayed);
+                    return false;
+                }
+                Reap::Damaged(place) => {
+                    self.tell(Event::CorruptPage { pool: index, place });
+                    self.freeze(index, Frozen::Map, now, port);
                     return false;
                 }
                 Reap::Need(need) => {

@@ -31,6 +31,20 @@ pub enum Reap {
     Worked,
     /// This page is needed first.
     Need(Need),
+    /// The map contradicts itself: what goes away has this place, and it is not in use.
+    Damaged(Place),
+}
+
+/// Why a step cannot be done.
+enum Halt {
+    Need(Need),
+    Damaged(Place),
+}
+
+impl From<Need> for Halt {
+    fn from(need: Need) -> Self {
+        Halt::Need(need)
+    }
 }
 
 impl State {
@@ -63,7 +77,8 @@ impl State {
             None => Ok(true),
         };
         match done {
-            Err(need) => Reap::Need(need),
+            Err(Halt::Need(need)) => Reap::Need(need),
+            Err(Halt::Damaged(place)) => Reap::Damaged(place),
             Ok(false) => Reap::Worked,
             Ok(true) => {
                 self.leaving.retain(|(one, _)| *one != number);
@@ -153,7 +168,7 @@ impl State {
 
     /// Compares leaf pages of a snapshot with those of what came after it. Whether all
     /// are compared.
-    fn compare(&mut self, number: VolumeNumber, log: &mut Log) -> Result<bool, Need> {
+    fn compare(&mut self, number: VolumeNumber, log: &mut Log) -> Result<bool, Halt> {
         let entry = self.directory.entries.get(&number).expect("it goes away");
         let leaves = leaves_of(entry.blocks);
         let Some(start) = entry.leaving.unwrap_or(0).checked_sub(1) else {
@@ -177,7 +192,7 @@ impl State {
             return Ok(false);
         }
         // What is counted on after the leaf pages are the index pages.
-        Ok(self.free_indexes(number, after, before, start.max(leaves) - leaves, log))
+        self.free_indexes(number, after, before, start.max(leaves) - leaves, log)
     }
 
     /// What of a leaf page of a snapshot is its own alone, the page itself included: places,
@@ -188,7 +203,7 @@ impl State {
         after: VolumeNumber,
         leaf: u32,
         before: Epoch,
-    ) -> Result<Vec<(Place, bool)>, Need> {
+    ) -> Result<Vec<(Place, bool)>, Halt> {
         let mut places = Vec::new();
         let Some(own) = self.find_leaf(number, leaf)? else { return Ok(places) };
         let other = self.find_leaf(after, leaf)?;
@@ -196,11 +211,11 @@ impl State {
         for entry in 0..LEAF_ENTRIES {
             let place = self.frames.mapping(own, entry).place;
             let still = other.map_or(Place::NONE, |other| self.frames.mapping(other, entry).place);
-            if place.is_some() && place != still && self.is_own(place, before) {
+            if place.is_some() && place != still && self.is_own(place, before)? {
                 places.push((place, false));
             }
         }
-        if self.is_own(page, before) {
+        if self.is_own(page, before)? {
             places.push((page, true));
         }
         Ok(places)
@@ -215,7 +230,7 @@ impl State {
         before: Epoch,
         from: u32,
         log: &mut Log,
-    ) -> bool {
+    ) -> Result<bool, Halt> {
         let other = self
             .directory
             .entries
@@ -230,27 +245,29 @@ impl State {
             .unwrap_or_default();
         let own = own.into_iter().enumerate();
         let left: Vec<_> = own.skip(from as usize).take(INDEXES_A_STEP + 1).collect();
-        let places: Vec<_> = left
-            .iter()
-            .take(INDEXES_A_STEP)
-            .filter(|(at, place)| place.is_some() && other.get(*at) != Some(place))
-            .filter(|(_, place)| self.is_own(*place, before))
-            .map(|(_, place)| (*place, true))
-            .collect();
+        let mut places = Vec::new();
+        for (at, place) in left.iter().take(INDEXES_A_STEP) {
+            let shared = other.get(*at) == Some(place);
+            if place.is_some() && !shared && self.is_own(*place, before)? {
+                places.push((*place, true));
+            }
+        }
         let all = left.len() <= INDEXES_A_STEP;
         let leaves = self.directory.entries.get(&number).map_or(0, |entry| leaves_of(entry.blocks));
         let leaf = leaves + from + INDEXES_A_STEP as u32;
         let done = if all { Change::Gone { number } } else { Change::Leaving { number, leaf } };
         self.free_and_note(&places, &done, log);
-        all
+        Ok(all)
     }
 
     /// Whether a place that a snapshot has, and what came after it has not, is in no
-    /// snapshot before it either.
-    fn is_own(&self, place: Place, before: Epoch) -> bool {
+    /// snapshot before it either. Then it is in use: if not, the map is damaged.
+    fn is_own(&self, place: Place, before: Epoch) -> Result<bool, Halt> {
+        if !self.layout.extents().contains(&place.extent().0) {
+            return Err(Halt::Damaged(place));
+        }
         let own = self.table.birth(place.extent()) > before;
-        assert!(!own || self.table.is_valid(place), "what a snapshot holds is there");
-        own
+        if own && !self.table.is_valid(place) { Err(Halt::Damaged(place)) } else { Ok(own) }
     }
 
     /// What a `Free` record does, live and in replay.

@@ -278,6 +278,7 @@ impl Pool {
                 Reap::Idle => return,
                 Reap::Worked => {}
                 Reap::Need(need) => self.install(need),
+                Reap::Damaged(place) => panic!("a snapshot has {place:?}, which is free"),
             }
             if self.log.room() < 32 * 1024 {
                 self.checkpoint();
