@@ -102,6 +102,14 @@ fn reads(store: &Store<Directory>, bucket: BucketId, keys: u64) -> Result<(), Fa
     println!("entry_ns {:.0}", took * 1e9 / count as f64);
     let ((), took) = timed(|| {
         for number in 0..count {
+            let key = key(number % 100);
+            assert!(store.snapshot().entry(bucket, &key, Which::Current)?.is_some(), "{key}");
+        }
+        Ok(())
+    })?;
+    println!("entry_hot_ns {:.0}", took * 1e9 / count as f64);
+    let ((), took) = timed(|| {
+        for number in 0..count {
             let key = Key::new(&key(number * 7919 % keys))?;
             let found = store.snapshot().version_and_body(bucket, &key, Which::Current, 16384)?;
             assert!(found.is_some_and(|(_, body)| body.is_some()), "{key} is there");

@@ -119,6 +119,8 @@ impl<F: Files> Intake<F> {
         if length > 0 {
             lane.segment.flight.fetch_add(1, Ordering::AcqRel);
             let sums = self.sums.finish();
+            // What was just written need not be compared before it is read.
+            lane.segment.remember(self.start);
             self.done.push(Extent { segment, offset: self.start, length, sums });
         }
         lane.end = lane.end.next_multiple_of(ALIGN);

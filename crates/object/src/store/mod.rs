@@ -113,6 +113,11 @@ impl<F: Files> Store<F> {
         self.0.verify(extent)
     }
 
+    /// Whether [`Store::verify`] would answer at once.
+    pub fn verified(&self, extent: &Extent) -> bool {
+        self.0.segments.get(extent.segment).is_some_and(|segment| segment.verified(extent.offset))
+    }
+
     /// Reads a range of an extent (`into` has its length), verified.
     ///
     /// # Errors

@@ -26,11 +26,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            cache_bytes: 24 << 20,
+            cache_bytes: 32 << 20,
             log_segment_bytes: 64 << 20,
             data_segment_bytes: 1 << 30,
             checkpoint_bytes: 64 << 20,
-            checkpoint_records: 50_000,
+            checkpoint_records: 20_000,
             checkpoint_micros: 5_000_000,
             clean_bytes: 64 << 20,
             day_seconds: 86_400,

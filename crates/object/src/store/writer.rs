@@ -322,6 +322,9 @@ impl<F: Files> Writer<F> {
                 now.micros().saturating_add(i64::try_from(micros).unwrap_or(i64::MAX)),
             )
         };
+        if self.dead.is_none() && self.pages.damaged() {
+            self.died(StoreError::Damaged("a page of the index".to_owned()));
+        }
         if self.dead.is_some() {
             return later(1_000_000);
         }

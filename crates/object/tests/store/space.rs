@@ -121,8 +121,10 @@ fn a_body_that_rots_is_an_error_and_never_wrong_bytes() {
     rig.put("one", "large", &[7; 200_000]);
     rig.put("one", "small", &[7; 1000]);
     rig.put("one", "good", &[7; 1000]);
+    let mut rig = rig.again();
     for at in ["large", "small"] {
         let extent = rig.find("one", at, Which::Current).expect("it is there").extents[0].clone();
+        assert!(!rig.store.verified(&extent), "{at}");
         let kind = if at == "large" { "data" } else { "log" };
         rig.files.corrupt(&format!("{:08x}.{kind}", extent.segment), extent.offset + 500, 3);
         let mut bytes = vec![0; extent.length as usize];

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::FallocateFlags;
+use rustix::fs::{FallocateFlags, FlockOperation};
 
 use super::{File, Files};
 
@@ -31,6 +31,32 @@ impl Directory {
         fs::create_dir_all(path)?;
         Ok(Self { path: path.to_path_buf() })
     }
+
+    /// Takes the directory for oneself, until the claim is dropped or the process ends;
+    /// `None` when another process has it.
+    ///
+    /// # Errors
+    /// When its lock cannot be opened or made.
+    pub fn claim(&self) -> io::Result<Option<Claim>> {
+        let path = self.path.join("lock");
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Claim { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// A directory that one process has for itself.
+#[derive(Debug)]
+pub struct Claim {
+    _file: fs::File,
 }
 
 impl Files for Directory {
@@ -112,5 +138,35 @@ impl File for DirectoryFile {
 impl AsFd for DirectoryFile {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_last_are_punched_and_are_one_claimants() {
+        let path = std::env::temp_dir().join(format!("bedplate-files-{}", std::process::id()));
+        let directory = Directory::new(&path).expect("it is made");
+        let claim = directory.claim().expect("it locks").expect("nobody has it");
+        assert!(directory.claim().expect("it locks").is_none());
+        drop(claim);
+        assert!(directory.claim().expect("it locks").is_some());
+        let file = directory.open("a").expect("it opens");
+        file.allocate(0, 1 << 16).expect("there is room");
+        file.write_at(4096, &[7; 8192]).expect("it writes");
+        file.sync().expect("it syncs");
+        directory.sync_names().expect("it syncs");
+        file.punch(4096, 4096).expect("it punches");
+        let mut bytes = [1; 8192];
+        file.read_at(4096, &mut bytes).expect("it reads");
+        assert_eq!((bytes[0], bytes[4096], file.length().expect("it says")), (0, 7, 12288));
+        assert!(file.read_at(8192, &mut bytes).is_err(), "it ends before");
+        assert!(directory.free().expect("it says") > 0);
+        directory.remove("a").expect("it goes");
+        file.read_at(4096, &mut bytes).expect("what is open stays readable");
+        assert_eq!(directory.names().expect("it reads"), ["lock"]);
+        fs::remove_dir_all(path).expect("it goes");
     }
 }

@@ -2,6 +2,7 @@
 //! of its own, so that a damaged page is an error and never a wrong answer. The first
 //! block is redb's header, which it writes in place and which has checksums inside.
 
+use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,12 @@ const STRIDE: u64 = BLOCK + 8;
 const WRITTEN: [u8; 4] = *b"BPIX";
 /// What is reserved at once.
 const RESERVE: u64 = 16 << 20;
+
+thread_local! {
+    /// What was read last, to be read into again: a page that is not in memory is the
+    /// most that an answer waits for.
+    static RAW: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The file, and what is known of it.
 pub struct Pages<T> {
@@ -77,9 +84,19 @@ impl<T: File> Pages<T> {
 
     /// Reads whole blocks.
     fn read_blocks(&self, first: u64, into: &mut [u8]) -> io::Result<()> {
-        let blocks = into.len() as u64 / BLOCK;
-        let mut raw = vec![0; (blocks * STRIDE) as usize];
-        self.file.read_at(first * STRIDE, &mut raw)?;
+        let length = into.len() / BLOCK as usize * STRIDE as usize;
+        RAW.with_borrow_mut(|raw| {
+            if raw.len() < length {
+                raw.resize(length, 0);
+            }
+            let raw = &mut raw[..length];
+            self.file.read_at(first * STRIDE, raw)?;
+            self.take_blocks(first, raw, into)
+        })
+    }
+
+    /// Copies blocks out of what was read, when they are what was written.
+    fn take_blocks(&self, first: u64, raw: &[u8], into: &mut [u8]) -> io::Result<()> {
         let pairs = raw.chunks_exact(STRIDE as usize).zip(into.chunks_exact_mut(BLOCK as usize));
         for (number, (raw, into)) in (first..).zip(pairs) {
             let (data, beside) = raw.split_at(BLOCK as usize);
