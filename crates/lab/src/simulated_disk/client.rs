@@ -297,6 +297,9 @@ impl Client {
         }
         for known in &mut self.known {
             known.history.killed(now);
+            if crash == Crash::Cut {
+                known.history.cut();
+            }
             let there = found.iter().find(|(number, ..)| *number == known.number);
             let Some((_, name, bytes)) = there else {
                 if !known.leaving && !known.unsure {

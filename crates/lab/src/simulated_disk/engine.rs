@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use model::volume::Limits;
 use uuid::Uuid;
 use volume::directory::Change;
+use volume::format::Superblock;
 use volume::lane::command::{Answered, Command, CommandError};
 use volume::lane::{Frozen, Heir, Lane, MediumIndex, PoolIndex, Settings, VolumeHandle};
 use volume::recover::{Piece, Recovered, Regions, Trust, needs, recover};
 use volume::saved::{Saved, decode, encode};
-use volume::seal::keys::{Cipher, KeyRing};
 use volume::units::BLOCK;
 use volume::{Fault, Kind, MediumFault, Nanos, Outcome, Request, Segment, Tag, VolumeNumber};
-use world::disk::{Fate, Ills, ModelDisk};
+use world::disk::{Fate, Ills, Image, ModelDisk};
 use world::entropy::{Entropy, Seeded};
 
 use super::client::Order;
+use super::keys;
 use super::memory::{Loan, Shelf};
-use super::port::{Driver, is_page};
+use super::port::{Driver, Slowness, is_page};
 
 /// Bytes of the log's tail. Few, so that it is often full.
 const TAIL: usize = 256 << 10;
@@ -28,6 +29,8 @@ const FRAMES: usize = 128 * BLOCK;
 const BUFFERS: usize = 2 << 20;
 /// Which piece of the memory the tail is.
 const TAIL_PIECE: usize = 0;
+/// Which piece the medium is, when it is memory.
+const MEDIUM_PIECE: usize = 4;
 /// The only medium.
 const MEDIUM: MediumIndex = MediumIndex(0);
 /// So many turns and completions are enough for one read.
@@ -42,6 +45,19 @@ pub enum Crash {
     Cut,
 }
 
+/// What kind of pool a lane has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Only so many extents are for data, if said.
+    pub extents: Option<u32>,
+    /// Most of the volumes that are made are encrypted.
+    pub sealed: bool,
+    /// The medium is memory.
+    pub memory: bool,
+    /// The disk takes long, now and then.
+    pub slow: bool,
+}
+
 /// A lane with one pool.
 pub struct Engine {
     lane: Lane,
@@ -52,6 +68,7 @@ pub struct Engine {
     loan: Loan,
     now: Nanos,
     expected: Vec<Fault>,
+    manner: Manner,
 }
 
 impl Engine {
@@ -59,23 +76,31 @@ impl Engine {
     /// pages of maps.
     pub fn format(
         mut disk: ModelDisk,
+        manner: Manner,
         shelf: &mut Shelf,
     ) -> Result<(Self, std::ops::Range<u64>), String> {
-        let pieces =
-            volume::recover::format(disk.size(), [7; 16]).map_err(|error| error.to_string())?;
-        for piece in pieces {
-            let (at, bytes) = match piece {
+        let told = |error: volume::format::FormatError| error.to_string();
+        let mut data = 0..0;
+        for piece in volume::recover::format(disk.size(), [7; 16]).map_err(told)? {
+            let (at, mut bytes) = match piece {
                 Piece::Zeros { at, bytes } => (at, vec![0; bytes as usize]),
                 Piece::Bytes { at, bytes } => (at, bytes),
             };
+            // The last piece is the superblock, which says where everything is.
+            if let Ok(Ok(mut found)) = bytes[..].try_into().map(Superblock::decode) {
+                let layout = &mut found.layout;
+                if let Some(extents) = manner.extents {
+                    layout.end.0 = layout.end.0.min(layout.data.0 + extents);
+                }
+                data = layout.extents();
+                bytes = found.encode().to_vec();
+            }
             disk.write(0, at, bytes);
             while disk.finish().is_some() {}
         }
         disk.sync(0);
         disk.finish();
-        let (size, engine) = (disk.size(), Self::open(disk, Crash::Cut, None, shelf)?);
-        let layout = volume::format::Layout::for_blocks((size / BLOCK as u64) as u32);
-        let data = layout.map_err(|error| error.to_string())?.extents();
+        let engine = Self::open(disk, manner, Crash::Cut, None, shelf)?;
         let extent = 16 * BLOCK as u64;
         Ok((engine, u64::from(data.start) * extent..u64::from(data.end) * extent))
     }
@@ -83,15 +108,16 @@ impl Engine {
     /// Recovers what is on a disk, with the log's tail when the process died.
     pub fn open(
         disk: ModelDisk,
+        manner: Manner,
         crash: Crash,
         tail: Option<&[u8]>,
         shelf: &mut Shelf,
     ) -> Result<Self, String> {
         let mut loan = Loan::default();
-        match Self::begin(disk, crash, tail, shelf, &mut loan) {
+        match Self::begin(disk, manner, crash, tail, shelf, &mut loan) {
             Ok((lane, driver, pool)) => {
                 let (handles, now, expected) = (BTreeMap::new(), Nanos(1), Vec::new());
-                let mut engine = Self { lane, driver, pool, handles, loan, now, expected };
+                let mut engine = Self { lane, driver, pool, handles, loan, now, expected, manner };
                 engine.open_all();
                 Ok(engine)
             }
@@ -104,6 +130,7 @@ impl Engine {
 
     fn begin(
         disk: ModelDisk,
+        manner: Manner,
         crash: Crash,
         tail: Option<&[u8]>,
         shelf: &mut Shelf,
@@ -128,9 +155,17 @@ impl Engine {
             Ok(())
         };
         let trust = if crash == Crash::Cut { Trust::Power } else { Trust::Process };
-        let recovered: Recovered =
+        let mut recovered: Recovered =
             recover(size, &mut read, regions, trust).map_err(|error| error.to_string())?;
+        recovered.keys = keys::of(recovered.state.directory())?;
         let (mut lane, mut driver) = (Lane::new(settings(), buffers), Driver::new(disk));
+        let order = Seeded::new(driver.disk.seen().digest());
+        driver.slowness = manner.slow.then(|| Slowness::new(order));
+        if manner.memory {
+            let mut medium = shelf.lend(size as usize, false, loan);
+            driver.disk.seen().read(0, medium.bytes_mut(0, size as usize));
+            driver.memory = Some(medium);
+        }
         let pool = lane.add_pool(MEDIUM, recovered, Nanos(1), &mut driver);
         Ok((lane, driver, pool))
     }
@@ -151,7 +186,7 @@ impl Engine {
             self.loan.look(TAIL_PIECE, &mut tail);
         }
         let tail = (crash == Crash::Kill).then_some(&tail[..]);
-        let mut next = Self::open(disk, crash, tail, shelf)?;
+        let mut next = Self::open(disk, self.manner, crash, tail, shelf)?;
         next.expected.clone_from(&self.expected);
         let failed = self.lane.frozen(self.pool) == Some(Frozen::Sync);
         Ok((next, if failed { Crash::Cut } else { crash }))
@@ -162,8 +197,15 @@ impl Engine {
         (self.driver.disk, self.loan)
     }
 
-    /// The disk as a crash leaves it, with fates by chance.
+    /// The disk as a crash leaves it, with fates by chance. Memory is as it was.
     pub fn after(&self, crash: Crash, entropy: &mut Seeded) -> ModelDisk {
+        if self.manner.memory {
+            let mut bytes = vec![0; self.driver.disk.size() as usize];
+            self.loan.look(MEDIUM_PIECE, &mut bytes);
+            let mut image = Image::new(bytes.len() as u64);
+            image.write(0, &bytes);
+            return ModelDisk::holding(image, Ills::default(), entropy.fork(1));
+        }
         let pieces = self.driver.disk.pieces();
         let fates: Vec<Fate> = pieces.iter().map(|_| fate(entropy)).collect();
         let seed = entropy.fork(1);
@@ -174,6 +216,11 @@ impl Engine {
                 self.driver.disk.after_kill(&pieces, &fates[answered..], seed)
             }
         }
+    }
+
+    /// What kind of pool it has.
+    pub fn manner(&self) -> Manner {
+        self.manner
     }
 
     /// A digest of the log's tail in memory.
@@ -225,13 +272,23 @@ impl Engine {
     pub fn order(&mut self, tag: Tag, order: &Order, seed: u64) {
         let id = Uuid::from_u64_pair(seed, tag.0);
         let (now, limits) = (0, Limits::default());
+        let secret = (self.manner.sealed && !seed.is_multiple_of(4)).then(|| keys::new(id));
+        let (key, sealed) = secret.unzip();
         let change = match order.clone() {
             Order::Create { name, bytes } => {
                 let blocks = (bytes / BLOCK as u64) as u32;
-                Change::Create { id, name, blocks, limits, key: None, now, labels: BTreeMap::new() }
+                Change::Create {
+                    id,
+                    name,
+                    blocks,
+                    limits,
+                    key: sealed,
+                    now,
+                    labels: BTreeMap::new(),
+                }
             }
             Order::Snapshot { of, name, .. } => Change::Snapshot { of, id, name, now },
-            Order::Clone { of, name } => Change::Clone { of, id, name, limits, key: None, now },
+            Order::Clone { of, name } => Change::Clone { of, id, name, limits, key: sealed, now },
             Order::Grow { volume, bytes } => {
                 Change::Grow { volume, blocks: (bytes / BLOCK as u64) as u32 }
             }
@@ -242,7 +299,7 @@ impl Engine {
                 Change::Remove { number }
             }
         };
-        let command = Command::Change { change: Box::new(change), key: None };
+        let command = Command::Change { change: Box::new(change), key };
         self.lane.command(self.pool, tag, command, self.now, &mut self.driver);
     }
 
@@ -270,10 +327,9 @@ impl Engine {
     ) -> Result<(), String> {
         let bytes = self.lane.prepare_heir().to_bytes();
         let saved = Saved::from_bytes(&bytes).map_err(|error| error.to_string())?;
-        let mut keys = KeyRing::new();
-        let directory = self.lane.directory(self.pool).expect("the pool is there");
-        for origin in directory.origins.keys() {
-            keys.insert(*origin, Cipher::Plain);
+        let keys = keys::of(self.lane.directory(self.pool).expect("the pool is there"))?;
+        if self.manner.memory {
+            self.driver.memory = Some(self.loan.again(MEDIUM_PIECE));
         }
         let [tail, frames, extents, buffers] = [0, 1, 2, 3].map(|piece| self.loan.again(piece));
         let pools = vec![(Regions { tail, frames, extents }, keys)];

@@ -214,6 +214,14 @@ impl History {
         }
     }
 
+    /// The power went: what no flush covers may be gone, whatever was answered. It is
+    /// settled when somebody reads it, if that can be.
+    pub fn cut(&mut self) {
+        for version in self.sectors.iter_mut().flat_map(|sector| &mut sector.versions) {
+            version.certain &= version.durable;
+        }
+    }
+
     /// The power went, and this was read of a sector afterwards: so it is.
     pub fn settle(&mut self, now: Moment, sector: u64, number: Number) {
         let sector = &mut self.sectors[sector as usize];
@@ -335,6 +343,15 @@ mod tests {
         assert_eq!(after(&snapshot, After::Cut, &[0, 1, 2, 3]), [Lost, Right, Right, Wrong]);
         let unsure = history.snapshot(4, 6, false);
         assert_eq!(after(&unsure, After::Cut, &[0, 1, 2]), [Right, Right, Right]);
+    }
+
+    #[test]
+    fn what_a_cut_may_have_taken_is_not_made_durable_by_a_later_flush() {
+        let mut history = History::new(512);
+        written(&mut history, 1, 1, 2);
+        history.cut();
+        history.flushed(4);
+        assert_eq!(after(&history, After::Cut, &[0, 1]), [Right, Right]);
     }
 
     #[test]

@@ -5,13 +5,13 @@ use volume::Fault;
 use world::disk::{Fate, Ills, each_fate};
 use world::entropy::{Entropy, Seeded};
 
-use super::engine::Crash;
+use super::engine::{Crash, Manner};
 use super::findings::Findings;
 use super::history::After;
 use super::memory::Shelf;
 use super::rig::Rig;
 use super::start::Start;
-use super::workload;
+use super::workload::{self, Act};
 
 /// What is wrong with the disk of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,13 @@ impl Illness {
             7 => Illness::Full,
             _ => Illness::None,
         }
+    }
+
+    /// What a disk has of it. One that is memory has nothing; and one that lies about what
+    /// is encrypted cannot say which writes it lost.
+    fn of_manner(self, manner: Manner) -> Self {
+        let spared = manner.memory || manner.sealed && self == Illness::Lies;
+        if spared { Illness::None } else { self }
     }
 
     fn ills(self, data: std::ops::Range<u64>) -> Ills {
@@ -81,12 +88,20 @@ pub struct Length {
 /// One run.
 pub fn run(start: &Start, seed: u64, length: Length, shelf: Shelf) -> (Shelf, Findings) {
     let mut entropy = Seeded::new(seed);
-    let illness = Illness::of(seed);
+    let manner = start.manner();
+    let illness = Illness::of(seed).of_manner(manner);
+    // Runs on pools of a special kind are restless by half; crowded those of slow disks.
+    let act: fn(&mut Seeded, u32) -> Act = match manner == Manner::default() {
+        true => workload::random,
+        false if entropy.below(2) == 0 => workload::restless,
+        false if manner.slow => workload::crowded,
+        false => workload::random,
+    };
     let mut rig = start.rig(shelf, entropy.fork(1));
     rig.findings.runs += 1;
     rig.engine.fall_ill(illness.ills(start.data()), illness.expected());
     for turn in 0..length.acts {
-        let act = workload::random(&mut entropy, start.sectors());
+        let act = act(&mut entropy, start.sectors());
         rig.begin(act);
         for _ in 0..entropy.below(12) {
             rig.step();
@@ -103,12 +118,46 @@ pub fn run(start: &Start, seed: u64, length: Length, shelf: Shelf) -> (Shelf, Fi
     }
     rig.settle();
     rig.look(After::Life(0));
+    if illness == Illness::None && rig.findings.clean() {
+        space_returns(&mut rig);
+    }
     let (shelf, findings, ..) = rig.end();
     (shelf, findings)
 }
 
+/// When nearly all is deleted and the rest discarded, what is written finds room again.
+fn space_returns(rig: &mut Rig) {
+    for which in 0..32 {
+        rig.begin(Act::Remove { volume: which });
+        rig.settle();
+    }
+    for _ in 0..2 {
+        rig.begin(Act::Flush { volume: 0 });
+        rig.begin(Act::Wait);
+        rig.settle();
+    }
+    let stretches = (0..8).map(|stretch| stretch * 128);
+    for first in stretches.clone() {
+        rig.begin(Act::Discard { volume: 0, first, count: 128, durable: true });
+        rig.settle();
+    }
+    rig.begin(Act::Wait);
+    rig.settle();
+    rig.engine.fall_ill(Ills::default(), Vec::new());
+    for first in stretches {
+        rig.begin(Act::Write { volume: 0, first, count: 128, durable: true });
+        rig.settle();
+    }
+    rig.look(After::Life(0));
+}
+
 /// Some of the crashes that could be now.
 fn crashes(rig: &mut Rig, fates: u64, entropy: &mut Seeded) {
+    if rig.engine.manner().memory {
+        let disk = rig.engine.after(Crash::Kill, entropy);
+        rig.findings.states.insert(disk.seen().digest() ^ rig.engine.tail_digest());
+        return rig.judge(disk, Crash::Kill);
+    }
     let pieces = rig.engine.driver.disk.pieces();
     let mut drawn: Vec<Vec<Fate>> = Vec::new();
     each_fate(pieces.len(), &[0x0f], fates, &mut entropy.fork(1), |fates| {

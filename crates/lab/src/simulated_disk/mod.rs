@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explore;
 pub mod findings;
 pub mod history;
+mod keys;
 pub mod long;
 mod memory;
 mod port;
@@ -56,15 +57,28 @@ impl Default for Care {
 /// The pools that jobs begin with.
 pub struct Starts {
     short: Vec<Start>,
-    long: Start,
+    long: Vec<Start>,
 }
+
+/// The pools of long runs: eight seeds each, in turn.
+const LONG: [start::Kind; 8] = [
+    start::Kind::Large,
+    start::Kind::Tight,
+    start::Kind::Sealed,
+    start::Kind::Large,
+    start::Kind::Memory,
+    start::Kind::Tight,
+    start::Kind::TightSealed,
+    start::Kind::Large,
+];
 
 impl Starts {
     /// Makes them, by the engine itself. `Err` says what is wrong with it.
     pub fn new() -> Result<Self, String> {
         let short = [start::Kind::Empty, start::Kind::Written, start::Kind::Crashed];
         let short = short.into_iter().map(Start::new).collect::<Result<_, _>>()?;
-        Ok(Self { short, long: Start::new(start::Kind::Large)? })
+        let long = LONG.into_iter().map(Start::new).collect::<Result<_, _>>()?;
+        Ok(Self { short, long })
     }
 }
 
@@ -77,7 +91,10 @@ pub fn run(job: Job, starts: &Starts, care: Care, shelf: Shelf) -> (Shelf, Findi
             let acts = workload::short(number / ways);
             explore::explore(start, &acts, care.depth, Seeded::new(number), shelf)
         }
-        Job::Long(seed) => long::run(&starts.long, seed, care.length, shelf),
+        Job::Long(seed) => {
+            let start = &starts.long[(seed / 8) as usize % LONG.len()];
+            long::run(start, seed, care.length, shelf)
+        }
     }
 }
 

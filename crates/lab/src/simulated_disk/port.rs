@@ -7,7 +7,8 @@ use volume::lane::command::{Answered, CommandError};
 use volume::lane::{MediumIndex, Op, Port};
 use volume::memory::{gather, scatter};
 use volume::{MediumFault, Outcome, Region, Segment, Tag};
-use world::disk::{Did, ModelDisk};
+use world::disk::{Did, Finished, ModelDisk};
+use world::entropy::{Entropy, Seeded};
 
 use super::stamp::{self, Number, SECTOR};
 
@@ -15,6 +16,10 @@ use super::stamp::{self, Number, SECTOR};
 const PAGE_MAGIC: [u8; 4] = *b"BPPG";
 /// `ENOSPC`.
 const FULL: i32 = 28;
+/// So many others may be done before a slow read.
+const SLOW_READ: u64 = 400;
+/// And before another slow operation.
+const SLOW: u64 = 80;
 
 /// Whether this is a page of the map.
 pub fn is_page(bytes: &[u8]) -> bool {
@@ -36,6 +41,46 @@ pub struct Driver {
     pub changed: u64,
     /// Writes of clients that the disk has lost and did not say so.
     pub missing: BTreeSet<Number>,
+    /// The medium, when the lane is to have it as memory: then the disk is not used.
+    pub memory: Option<Region>,
+    /// Some operations take long, if there is one of these.
+    pub slowness: Option<Slowness>,
+}
+
+/// A disk whose reads and syncs may take very long, while others go on: what must wait for
+/// their end is seen not to wait.
+#[derive(Clone, Debug)]
+pub struct Slowness {
+    entropy: Seeded,
+    done: u64,
+    /// When each operation that waits may be done, in the order of the disk's.
+    due: Vec<u64>,
+}
+
+impl Slowness {
+    /// One of this order of things.
+    pub fn new(entropy: Seeded) -> Self {
+        Self { entropy, done: 0, due: Vec::new() }
+    }
+    /// An operation is asked for: one of `ways` takes long, `longest` at most.
+    fn asked(&mut self, ways: u64, longest: u64) {
+        let long = self.entropy.below(ways) == 0;
+        let wait = if long { self.entropy.below(longest) } else { 0 };
+        self.due.push(self.done + wait);
+    }
+    /// Which one is done next: one that is due, if there is one.
+    fn next(&mut self) -> Option<usize> {
+        let due = |at: &usize| self.due[*at] <= self.done;
+        let ready: Vec<usize> = (0..self.due.len()).filter(due).collect();
+        let first = (0..self.due.len()).min_by_key(|at| self.due[*at]);
+        let which = match ready.len() {
+            0 => first?,
+            count => ready[self.entropy.below(count as u64) as usize],
+        };
+        self.due.remove(which);
+        self.done += 1;
+        Some(which)
+    }
 }
 
 impl Driver {
@@ -48,12 +93,26 @@ impl Driver {
             answers: Vec::new(),
             changed: 0,
             missing: BTreeSet::new(),
+            memory: None,
+            slowness: None,
+        }
+    }
+
+    fn next(&mut self) -> Option<Finished> {
+        match &mut self.slowness {
+            Some(slowness) => slowness.next().map(|which| self.disk.finish_one(which)),
+            None => self.disk.finish(),
+        }
+    }
+    fn takes(&mut self, ways: u64, longest: u64) {
+        if let Some(slowness) = &mut self.slowness {
+            slowness.asked(ways, longest);
         }
     }
 
     /// Does one operation, whichever the disk likes. The lane must be told.
     pub fn finish(&mut self) -> Option<(Op, Result<u32, MediumFault>)> {
-        let done = self.disk.finish()?;
+        let done = self.next()?;
         for bytes in self.disk.take_missing() {
             self.missing.extend(bytes.chunks_exact(SECTOR).map(stamp::number));
         }
@@ -80,10 +139,11 @@ impl Driver {
 
 impl Port for Driver {
     fn memory(&mut self, _: MediumIndex) -> Option<Region> {
-        None
+        self.memory.take()
     }
     fn read(&mut self, op: Op, _: MediumIndex, at: u64, into: &[Segment]) {
         let length = self.ask(op, into);
+        self.takes(3, SLOW_READ);
         self.disk.read(op.0, at, length);
     }
     fn write(&mut self, op: Op, _: MediumIndex, at: u64, from: &[Segment]) {
@@ -92,10 +152,12 @@ impl Port for Driver {
         if is_page(&bytes) {
             self.disk.spare(at);
         }
+        self.takes(16, SLOW);
         self.disk.write(op.0, at, bytes);
     }
     fn sync(&mut self, op: Op, _: MediumIndex) {
         self.ask(op, &[]);
+        self.takes(4, SLOW);
         self.disk.sync(op.0);
     }
     fn reply(&mut self, tag: Tag, outcome: Outcome) {

@@ -100,6 +100,8 @@ impl Rig {
             Act::Wait => self.pass(),
             Act::Replace => self.replace(),
             Act::Kill => self.crash(Crash::Kill),
+            // Memory does not outlive the power.
+            Act::Cut if self.engine.manner().memory => self.crash(Crash::Kill),
             Act::Cut => self.crash(Crash::Cut),
             Act::Snapshot { .. } | Act::Clone { .. } | Act::Grow { .. } | Act::Remove { .. } => {
                 self.order(act)

@@ -69,6 +69,36 @@ pub fn short(mut index: u64) -> Vec<Act> {
     (0..length).map(digit).collect()
 }
 
+/// A random act, of which more than usual change what volumes there are, and how the
+/// engine comes and goes.
+pub fn restless(entropy: &mut Seeded, sectors: u32) -> Act {
+    let volume = entropy.below(8) as u32;
+    match entropy.below(1000) {
+        0..60 => Act::Snapshot { volume },
+        60..120 => Act::Clone { volume },
+        120..240 => Act::Remove { volume },
+        240..260 => Act::Replace,
+        260..285 => Act::Kill,
+        285..290 => Act::Cut,
+        290..340 => Act::Flush { volume },
+        _ => random(entropy, sectors),
+    }
+}
+
+/// A random act, of which most write and read the same few blocks and make that durable:
+/// places are freed and used again as quickly as can be.
+pub fn crowded(entropy: &mut Seeded, sectors: u32) -> Act {
+    let (volume, durable) = (entropy.below(2) as u32, false);
+    let (first, count) = (entropy.below(8) as u32 * 8, 8 + entropy.below(3) as u32 * 8);
+    match entropy.below(100) {
+        0..45 => Act::Write { volume, first, count, durable },
+        45..70 => Act::Read { volume, first, count },
+        70..85 => Act::Flush { volume },
+        85..97 => Act::Discard { volume, first, count: 8, durable },
+        _ => random(entropy, sectors),
+    }
+}
+
 /// A random act. Most are small writes to few places, so that they meet.
 pub fn random(entropy: &mut Seeded, sectors: u32) -> Act {
     let volume = entropy.below(8) as u32;
