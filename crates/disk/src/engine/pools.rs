@@ -274,8 +274,7 @@ impl Engine {
             size: Bytes(pool.size),
             free: Bytes(usage.map_or(0, |usage| usage.capacity.saturating_sub(usage.used))),
             volumes: volumes as u32,
-            frozen: frozen
-                .map(|why| format!("{why:?}: the medium failed to keep what was written")),
+            frozen: frozen.map(|why| why.to_string()),
             damaged,
         })
     }

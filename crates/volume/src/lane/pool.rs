@@ -1,6 +1,7 @@
 //! A pool of a lane: the metadata, the log, and what is going on with them.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,17 @@ pub enum Frozen {
     /// The map contradicts itself: what a snapshot has is not in use. Was it freed by a
     /// fault, more would be lost with every write.
     Map,
+}
+
+impl fmt::Display for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sync => "the medium failed to sync what was written",
+            Self::Log => "the log could not be written",
+            Self::Superblock => "the superblock could not be written",
+            Self::Map => "the map contradicts itself: what a snapshot has is not in use",
+        })
+    }
 }
 
 /// A pool and what is going on with it.
