@@ -19,7 +19,7 @@ const STEPS: u64 = 150;
 pub fn run(seed: u64, fates: u64) -> Findings {
     let mut entropy = Seeded::new(seed ^ 0x5eed);
     let mut findings = Findings::default();
-    if let Err(wrong) = go(&mut entropy, fates, &mut findings) {
+    if let Err(wrong) = go(seed, &mut entropy, fates, &mut findings) {
         match wrong {
             Wrong::Bytes(_) => findings.wrong_bytes += 1,
             Wrong::Other(_) => findings.lost += 1,
@@ -29,12 +29,12 @@ pub fn run(seed: u64, fates: u64) -> Findings {
     findings
 }
 
-fn go(entropy: &mut Seeded, fates: u64, findings: &mut Findings) -> Result<(), Wrong> {
+fn go(seed: u64, entropy: &mut Seeded, fates: u64, findings: &mut Findings) -> Result<(), Wrong> {
     let files = ModelFiles::new(Troubles::default(), entropy.fork(1));
     let mut rig = Rig::open(files)?;
     let mut drawing = Drawing::new(entropy.fork(2), 6);
     let mut worlds = vec![World::default()];
-    for _ in 0..STEPS {
+    for number in 0..STEPS {
         let ill = entropy.below(12) == 0;
         if ill {
             let chance = 150_000;
@@ -56,6 +56,9 @@ fn go(entropy: &mut Seeded, fates: u64, findings: &mut Findings) -> Result<(), W
             let moment = rig.files.moment();
             crash(&moment, &worlds, fates.min(16), entropy, findings);
             if !findings.clean() {
+                findings
+                    .told
+                    .push(format!("run {seed}, step {number}, {step:?}, {} worlds", worlds.len()));
                 return Ok(());
             }
         }

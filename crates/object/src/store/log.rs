@@ -53,6 +53,10 @@ impl<F: Files> Log<F> {
         if self.segment.is_some() && self.end < self.limit && !self.spent {
             return Ok(());
         }
+        if let Some(old) = self.segment.as_ref().filter(|_| self.spent) {
+            // What was half written must be gone before anything can follow it.
+            files.sync(&old.file).map_err(Failure::Medium)?;
+        }
         let segment = match files.create(Kind::Log) {
             Ok(segment) => segment,
             // The old one grows beyond its limit until there is room for another.
@@ -71,7 +75,6 @@ impl<F: Files> Log<F> {
             return if go_on { Ok(()) } else { Err(classify(error)) };
         }
         if let Some(old) = self.segment.take() {
-            files.sync(&old.file).map_err(Failure::Medium)?;
             old.sealed.store(true, std::sync::atomic::Ordering::Release);
         }
         files.sync_names().map_err(Failure::Medium)?;

@@ -296,9 +296,8 @@ impl<F: Files> Replay<'_, F> {
             segment.file.write_at(offset, &buffer[..length])?;
             offset += length as u64;
         }
-        if start < end {
-            self.segments.sync(&segment.file)?;
-        }
+        // Also when nothing is: the last process may have cut off what it half wrote.
+        self.segments.sync(&segment.file)?;
         Ok(())
     }
 
