@@ -235,6 +235,16 @@ pub fn version(ask: &Ask, snapshot: &Snapshot<'_>) -> Outcome<(Arc<Bucket>, Vers
     Ok((bucket, version))
 }
 
+/// The version that is meant, in a bucket whose versions can be held.
+///
+/// # Errors
+/// When the bucket has no lock, the version is not there, or it may not be known.
+pub fn holdable(ask: &Ask) -> Outcome<(Arc<Bucket>, Version)> {
+    let snapshot = ask.gate.store.snapshot();
+    super::draft::lockable(&*ask.bucket(&snapshot)?)?;
+    version(ask, &snapshot)
+}
+
 /// Whether the source of a copy may be read.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FallocateFlags;
 
 use super::{File, Files};
 
@@ -31,32 +31,6 @@ impl Directory {
         fs::create_dir_all(path)?;
         Ok(Self { path: path.to_path_buf() })
     }
-
-    /// Takes the directory for oneself, until the claim is dropped or the process ends;
-    /// `None` when another process has it.
-    ///
-    /// # Errors
-    /// When its lock cannot be opened or made.
-    pub fn claim(&self) -> io::Result<Option<Claim>> {
-        let path = self.path.join("lock");
-        let file = fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(Claim { _file: file })),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// A directory that one process has for itself.
-#[derive(Debug)]
-pub struct Claim {
-    _file: fs::File,
 }
 
 impl Files for Directory {
@@ -146,13 +120,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_last_are_punched_and_are_one_claimants() {
+    fn files_last_and_are_punched() {
         let path = std::env::temp_dir().join(format!("bedplate-files-{}", std::process::id()));
         let directory = Directory::new(&path).expect("it is made");
-        let claim = directory.claim().expect("it locks").expect("nobody has it");
-        assert!(directory.claim().expect("it locks").is_none());
-        drop(claim);
-        assert!(directory.claim().expect("it locks").is_some());
         let file = directory.open("a").expect("it opens");
         file.allocate(0, 1 << 16).expect("there is room");
         file.write_at(4096, &[7; 8192]).expect("it writes");

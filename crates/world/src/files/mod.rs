@@ -7,7 +7,7 @@ mod model;
 
 use std::io;
 
-pub use directory::{Claim, Directory, DirectoryFile};
+pub use directory::{Directory, DirectoryFile};
 pub use model::{ModelFile, ModelFiles, Moment, Troubles};
 
 /// Files of one store.

@@ -3,7 +3,6 @@
 use object::mutation::Amendment;
 
 use crate::s3::ask::Shared;
-use crate::s3::draft::lockable;
 use crate::s3::error::{Code, Outcome};
 use crate::s3::xml::Xml;
 use crate::s3::{body, permit};
@@ -11,9 +10,7 @@ use crate::step::Step;
 
 /// Tells it.
 pub fn get(ask: &Shared) -> Outcome<Step> {
-    let bucket = ask.bucket(&ask.gate.store.snapshot())?;
-    lockable(&bucket)?;
-    let (_, version) = permit::version(ask, &ask.gate.store.snapshot())?;
+    let (_, version) = permit::holdable(ask)?;
     let hold = version.attributes.legal_hold.ok_or(Code::NoSuchObjectLockConfiguration)?;
     let document = Xml::document("LegalHold", |xml| {
         xml.plain("Status", if hold { "ON" } else { "OFF" });
@@ -23,9 +20,7 @@ pub fn get(ask: &Shared) -> Outcome<Step> {
 
 /// Says it.
 pub fn put(ask: &Shared) -> Outcome<Step> {
-    let bucket = ask.bucket(&ask.gate.store.snapshot())?;
-    lockable(&bucket)?;
-    permit::version(ask, &ask.gate.store.snapshot())?;
+    let (bucket, _) = permit::holdable(ask)?;
     Ok(body::xml(ask, move |ask, root| {
         let hold = match root.text_of("Status").map(str::trim) {
             _ if root.name != "LegalHold" => return Err(Code::MalformedXML.into()),

@@ -5,7 +5,6 @@ use object::mutation::Amendment;
 
 use super::object_lock_configuration::{mode, mode_name};
 use crate::s3::ask::Shared;
-use crate::s3::draft::lockable;
 use crate::s3::error::{Code, Outcome};
 use crate::s3::header::{iso, parse_iso};
 use crate::s3::xml::Xml;
@@ -14,9 +13,7 @@ use crate::step::Step;
 
 /// Tells it.
 pub fn get(ask: &Shared) -> Outcome<Step> {
-    let bucket = ask.bucket(&ask.gate.store.snapshot())?;
-    lockable(&bucket)?;
-    let (_, version) = permit::version(ask, &ask.gate.store.snapshot())?;
+    let (_, version) = permit::holdable(ask)?;
     let retention = version.attributes.retention.ok_or(Code::NoSuchObjectLockConfiguration)?;
     let document = Xml::document("Retention", |xml| {
         xml.plain("Mode", mode_name(retention.mode));
@@ -27,9 +24,7 @@ pub fn get(ask: &Shared) -> Outcome<Step> {
 
 /// Says it.
 pub fn put(ask: &Shared) -> Outcome<Step> {
-    let bucket = ask.bucket(&ask.gate.store.snapshot())?;
-    lockable(&bucket)?;
-    permit::version(ask, &ask.gate.store.snapshot())?;
+    let (bucket, _) = permit::holdable(ask)?;
     Ok(body::xml(ask, move |ask, root| {
         if root.name != "Retention" {
             return Err(Code::MalformedXML.into());
