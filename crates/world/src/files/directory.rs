@@ -136,7 +136,7 @@ mod tests {
         assert!(directory.free().expect("it says") > 0);
         directory.remove("a").expect("it goes");
         file.read_at(4096, &mut bytes).expect("what is open stays readable");
-        assert_eq!(directory.names().expect("it reads"), ["lock"]);
+        assert!(directory.names().expect("it reads").is_empty());
         fs::remove_dir_all(path).expect("it goes");
     }
 }
