@@ -12,11 +12,11 @@ use serde_json::{Map, Value, json};
 /// What is to be run.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// So many long random runs.
+    /// So many long random runs, and as many in which the disk keeps things back.
     pub seeds: u64,
     /// Short sequences, until there are so many different crash states.
     pub states: u64,
-    /// Only this long run.
+    /// Only the long run and the one with a late disk of this number.
     pub seed: Option<u64>,
     /// Only this short sequence.
     pub sequence: Option<u64>,
@@ -29,12 +29,15 @@ pub struct Plan {
 /// Runs it, and prints the figures.
 pub fn simulate(plan: Plan) -> Result<()> {
     let starts = Starts::new().map_err(anyhow::Error::msg)?;
-    let only = plan.seed.map(Job::Long).or(plan.sequence.map(Job::Short));
-    if let Some(job) = only {
-        let (_, mut findings) = run(job, &starts, Care::default(), Shelf::default());
+    let seed = plan.seed.into_iter().flat_map(|seed| [Job::Long(seed), Job::Late(seed)]);
+    let only: Vec<Job> = seed.chain(plan.sequence.map(Job::Short)).collect();
+    for job in &only {
+        let (_, mut findings) = run(*job, &starts, Care::default(), Shelf::default());
         let states = std::mem::take(&mut findings.states).len();
-        println!("{findings:#?}\n{states} crash states");
+        println!("{job:?}: {findings:#?}\n{states} crash states");
         anyhow::ensure!(findings.clean(), "{job:?} found something wrong");
+    }
+    if !only.is_empty() {
         return Ok(());
     }
     let total = Total::new(plan);
@@ -92,14 +95,15 @@ impl Total {
         Self { plan, next, done, sum }
     }
 
-    /// Long runs first, then short sequences, from the shortest on.
+    /// Long runs and late disks first, then short sequences, from the shortest on.
     fn job(&self) -> Option<Job> {
         if self.done.load(Ordering::Relaxed) {
             return None;
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        Some(match number.checked_sub(self.plan.seeds) {
-            None => Job::Long(number),
+        Some(match number.checked_sub(2 * self.plan.seeds) {
+            None if number % 2 == 0 => Job::Long(number / 2),
+            None => Job::Late(number / 2),
             Some(short) => Job::Short(short),
         })
     }
@@ -110,7 +114,7 @@ impl Total {
         while let Some(job) = self.job() {
             let (back, findings) = run(job, starts, care, shelf);
             let number = match job {
-                Job::Short(number) | Job::Long(number) => number,
+                Job::Short(number) | Job::Long(number) | Job::Late(number) => number,
             };
             let (back, same) = if number.is_multiple_of(self.plan.twice_every.max(1)) {
                 let (back, again) = run(job, starts, care, back);
@@ -136,7 +140,7 @@ impl Total {
         sum.mismatches += u64::from(!same);
         sum.findings.add(findings);
         let states = sum.states.len() as u64;
-        if states >= self.plan.states && sum.findings.runs >= self.plan.seeds
+        if states >= self.plan.states && sum.findings.runs >= 2 * self.plan.seeds
             || sum.blame.len() >= 50
         {
             self.done.store(true, Ordering::Relaxed);

@@ -5,7 +5,8 @@
 //! Read in this order: [`stamp`] (what is written), [`history`] (what may be read),
 //! [`client`] (who asks), [`workload`] (what is asked), `port` and [`engine`] (the lane
 //! and its disk), [`rig`] (the order of things), [`explore`] (short sequences, every
-//! crash), [`long`] (random runs, some crashes); and for itself [`tail`] (the longest waits).
+//! crash), [`long`] (random runs, some crashes), [`late`] (a disk that keeps things back);
+//! and for itself [`tail`] (the longest waits).
 
 pub mod client;
 pub mod engine;
@@ -13,6 +14,7 @@ pub mod explore;
 pub mod findings;
 pub mod history;
 mod keys;
+pub mod late;
 pub mod long;
 mod memory;
 mod port;
@@ -37,6 +39,8 @@ pub enum Job {
     Short(u64),
     /// The long run of this seed.
     Long(u64),
+    /// The run of this seed in which the disk keeps things back.
+    Late(u64),
 }
 
 /// How thoroughly jobs are done.
@@ -95,6 +99,11 @@ pub fn run(job: Job, starts: &Starts, care: Care, shelf: Shelf) -> (Shelf, Findi
             let start = &starts.long[(seed / 8) as usize % LONG.len()];
             long::run(start, seed, care.length, shelf)
         }
+        Job::Late(seed) => {
+            let slow = starts.long.iter().filter(|start| start.manner().slow);
+            let slow: Vec<_> = slow.collect();
+            late::run(slow[seed as usize % slow.len()], seed, care.length, shelf)
+        }
     }
 }
 
@@ -120,8 +129,8 @@ mod tests {
     #[test]
     fn short_sequences_and_long_runs_are_right_and_come_again() {
         let starts = Starts::new().expect("pools to begin with");
-        let care = Care { depth: Depth { fates: 8 }, length: Length { acts: 40, fates: 2 } };
-        let jobs = (0..24).map(Job::Short).chain((0..2).map(Job::Long));
+        let care = Care { depth: Depth { fates: 8 }, length: Length { acts: 50, fates: 4 } };
+        let jobs = (0..24).map(Job::Short).chain((0..2).map(Job::Long)).chain([Job::Late(1)]);
         let mut shelf = Shelf::default();
         for job in jobs {
             let (back, findings) = run(job, &starts, care, shelf);

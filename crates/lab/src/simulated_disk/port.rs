@@ -47,32 +47,49 @@ pub struct Driver {
     pub slowness: Option<Slowness>,
 }
 
+/// What can be asked of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// To read.
+    Read,
+    /// To write.
+    Write,
+    /// To sync.
+    Sync,
+}
+
+/// When what is kept back is due.
+const NEVER: u64 = u64::MAX;
+
 /// A disk whose reads and syncs may take very long, while others go on: what must wait for
-/// their end is seen not to wait.
+/// their end is seen not to wait. What is kept back is not done at all until it is let go.
 #[derive(Clone, Debug)]
 pub struct Slowness {
     entropy: Seeded,
     done: u64,
     /// When each operation that waits may be done, in the order of the disk's.
     due: Vec<u64>,
+    kept: Option<Work>,
 }
 
 impl Slowness {
     /// One of this order of things.
     pub fn new(entropy: Seeded) -> Self {
-        Self { entropy, done: 0, due: Vec::new() }
+        Self { entropy, done: 0, due: Vec::new(), kept: None }
     }
     /// An operation is asked for: one of `ways` takes long, `longest` at most.
-    fn asked(&mut self, ways: u64, longest: u64) {
+    fn asked(&mut self, work: Work, ways: u64, longest: u64) {
         let long = self.entropy.below(ways) == 0;
         let wait = if long { self.entropy.below(longest) } else { 0 };
-        self.due.push(self.done + wait);
+        let kept = self.kept == Some(work);
+        self.due.push(if kept { NEVER } else { self.done + wait });
     }
     /// Which one is done next: one that is due, if there is one.
     fn next(&mut self) -> Option<usize> {
         let due = |at: &usize| self.due[*at] <= self.done;
         let ready: Vec<usize> = (0..self.due.len()).filter(due).collect();
-        let first = (0..self.due.len()).min_by_key(|at| self.due[*at]);
+        let goes = (0..self.due.len()).filter(|at| self.due[*at] != NEVER);
+        let first = goes.min_by_key(|at| self.due[*at]);
         let which = match ready.len() {
             0 => first?,
             count => ready[self.entropy.below(count as u64) as usize],
@@ -104,10 +121,28 @@ impl Driver {
             None => self.disk.finish(),
         }
     }
-    fn takes(&mut self, ways: u64, longest: u64) {
+    fn takes(&mut self, work: Work, ways: u64, longest: u64) {
         if let Some(slowness) = &mut self.slowness {
-            slowness.asked(ways, longest);
+            slowness.asked(work, ways, longest);
         }
+    }
+    /// From now on what is asked of this kind is kept back, or nothing more is. Only a disk
+    /// that is slow can.
+    pub fn keep_back(&mut self, work: Option<Work>) {
+        let slowness = self.slowness.as_mut().expect("a disk that is slow");
+        slowness.kept = work;
+    }
+    /// How many operations are kept back.
+    pub fn kept_back(&self) -> usize {
+        let due = self.slowness.iter().flat_map(|slowness| &slowness.due);
+        due.filter(|due| **due == NEVER).count()
+    }
+    /// What was kept back may be done.
+    pub fn let_go(&mut self) {
+        self.keep_back(None);
+        let slowness = self.slowness.as_mut().expect("a disk that is slow");
+        let now = slowness.done;
+        slowness.due.iter_mut().filter(|due| **due == NEVER).for_each(|due| *due = now);
     }
 
     /// Does one operation, whichever the disk likes. The lane must be told.
@@ -143,7 +178,7 @@ impl Port for Driver {
     }
     fn read(&mut self, op: Op, _: MediumIndex, at: u64, into: &[Segment]) {
         let length = self.ask(op, into);
-        self.takes(3, SLOW_READ);
+        self.takes(Work::Read, 3, SLOW_READ);
         self.disk.read(op.0, at, length);
     }
     fn write(&mut self, op: Op, _: MediumIndex, at: u64, from: &[Segment]) {
@@ -152,12 +187,12 @@ impl Port for Driver {
         if is_page(&bytes) {
             self.disk.spare(at);
         }
-        self.takes(16, SLOW);
+        self.takes(Work::Write, 16, SLOW);
         self.disk.write(op.0, at, bytes);
     }
     fn sync(&mut self, op: Op, _: MediumIndex) {
         self.ask(op, &[]);
-        self.takes(4, SLOW);
+        self.takes(Work::Sync, 4, SLOW);
         self.disk.sync(op.0);
     }
     fn reply(&mut self, tag: Tag, outcome: Outcome) {
