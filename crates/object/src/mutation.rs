@@ -50,14 +50,7 @@ pub enum Mutation {
         checksum: Option<(crate::entry::Algorithm, crate::entry::Coverage)>,
     },
     /// A part comes. It replaces the one with its number.
-    PutPart {
-        bucket: BucketName,
-        key: Key,
-        upload: UploadId,
-        part: Box<PartInfo>,
-        sealing: Option<Sealing>,
-        body: Body,
-    },
+    PutPart { bucket: BucketName, key: Key, upload: UploadId, part: Box<PartInfo>, body: Body },
     /// The parts become a version. The bodies move; nothing is copied.
     CompleteUpload(Box<Complete>),
     /// An upload is given up.
@@ -266,6 +259,14 @@ pub enum Refusal {
     /// The checksum is not that of the content.
     #[error("the checksum is not that of the content")]
     Checksum,
+    /// The whole's length is not what was said.
+    #[error("{counted} bytes are there, and {said} were said")]
+    Length {
+        /// What the client says.
+        said: u64,
+        /// The sum of the parts.
+        counted: u64,
+    },
     /// More than the bucket may have.
     #[error("the bucket's quota is used up")]
     Quota,

@@ -245,6 +245,10 @@ impl From<Refusal> for Box<Failure> {
             }
             Refusal::BucketState(why) => Code::InvalidBucketState.saying(why),
             Refusal::Checksum => Code::BadDigest.into(),
+            Refusal::Length { said, counted } => Code::InvalidRequest.saying(format!(
+                "The provided 'x-amz-mp-object-size' header value {said} does not match what \
+                 was computed: {counted}"
+            )),
             Refusal::Quota => Code::QuotaExceeded.into(),
             Refusal::Full => Code::InsufficientStorage.into(),
             Refusal::Medium(why) => {

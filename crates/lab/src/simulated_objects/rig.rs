@@ -194,7 +194,7 @@ impl Rig {
                 let (size, md5) = (u64::from(body.length), md5(body));
                 let part = Box::new(PartInfo { number, size, md5, checksum: None });
                 let (bucket, upload, body) = (bucket(name), upload(name, at), self.part(body)?);
-                Mutation::PutPart { bucket, key: key(at), upload, part, sealing: None, body }
+                Mutation::PutPart { bucket, key: key(at), upload, part, body }
             }
             Act::Complete { bucket: number, key: at } => Mutation::CompleteUpload(Box::new(
                 complete(world, (number, at), upload(number, at)),

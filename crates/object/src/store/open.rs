@@ -21,7 +21,7 @@ use super::shared::Shared;
 use super::space::Space;
 use super::sweep::Sweep;
 use super::writer::{Saved, Writer};
-use super::{Settings, StoreError, clean::Clean, scrub::Cursor};
+use super::{Settings, StoreError, clean::Clean, scrub::Scrubber, spare};
 use crate::entry::{Location, Sequence};
 
 /// The index's file.
@@ -34,6 +34,9 @@ const STEP: usize = 4096;
 type Parts<F> = (Arc<Shared<F>>, Writer<F>, Opened);
 
 type Index<F> = (Database, Arc<Pages<<F as Files>::File>>);
+
+/// The index, what is known beside it, and the number of the next batch.
+type Known<F> = (Index<F>, Books, u64);
 
 /// What is found in the log.
 struct Replay<'r, F: Files> {
@@ -49,24 +52,42 @@ struct Replay<'r, F: Files> {
 pub(super) fn open<F: Files>(files: F, settings: Settings) -> Result<Parts<F>, StoreError> {
     let names = files.names()?;
     let segments = Arc::new(Segments::open(files)?);
+    let damaged = names.iter().any(|name| name == DAMAGED);
+    let mut spare = names.iter().any(|name| name == spare::NAME);
+    let mut found = index(&segments, &settings, damaged);
+    if matches!(found, Err(StoreError::Full)) && spare {
+        spare::release(&segments.files)?;
+        spare = false;
+        found = index(&segments, &settings, damaged);
+    }
+    let (recovered, opened) = found?;
+    let (core, mut writer, opened) = assemble(segments, settings, recovered, opened)?;
+    writer.spare = spare;
+    writer.brace();
+    Ok((core, writer, opened))
+}
+
+/// Opens the index, or builds it anew when it must be.
+fn index<F: Files>(
+    segments: &Segments<F>,
+    settings: &Settings,
+    damaged: bool,
+) -> Result<(Known<F>, Opened), StoreError> {
     let mut opened = Opened::default();
-    let anew =
-        if names.iter().any(|name| name == DAMAGED) { Some("it was found damaged") } else { None };
-    let tried = match anew {
-        Some(why) => Err(why.to_owned()),
-        None => recover(&segments, &settings, &mut opened)?,
+    let tried = match damaged {
+        true => Err("it was found damaged".to_owned()),
+        false => recover(segments, settings, &mut opened)?,
     };
-    let (index, books, batch) = match tried {
-        Ok(recovered) => recovered,
+    match tried {
+        Ok(recovered) => Ok((recovered, opened)),
         Err(why) => {
             opened = Opened { rebuilt: Some(why), ..Opened::default() };
-            remove_index(&segments)?;
-            let rebuilt = recover(&segments, &settings, &mut opened)?;
-            rebuilt
-                .map_err(|why| StoreError::Medium(format!("a new index does not hold: {why}")))?
+            remove_index(segments)?;
+            let rebuilt = recover(segments, settings, &mut opened)?;
+            let wrong = |why| StoreError::Medium(format!("a new index does not hold: {why}"));
+            Ok((rebuilt.map_err(wrong)?, opened))
         }
-    };
-    assemble(segments, settings, (index, books, batch), opened)
+    }
 }
 
 fn remove_index<F: Files>(segments: &Segments<F>) -> Result<(), StoreError> {
@@ -83,7 +104,7 @@ fn remove_index<F: Files>(segments: &Segments<F>) -> Result<(), StoreError> {
 fn assemble<F: Files>(
     segments: Arc<Segments<F>>,
     settings: Settings,
-    ((database, pages), books, batch): (Index<F>, Books, u64),
+    ((database, pages), books, batch): Known<F>,
     opened: Opened,
 ) -> Result<Parts<F>, StoreError> {
     let log = Log::new(batch, settings.log_segment_bytes);
@@ -105,12 +126,13 @@ fn assemble<F: Files>(
         space,
         clean: Clean::new(),
         sweep: Sweep::default(),
-        scrub: Cursor::default(),
+        scrub: Scrubber::new(Arc::clone(&core)),
+        spare: false,
     };
     Ok((core, writer, opened))
 }
 
-type Recovered<F> = Result<(Index<F>, Books, u64), String>;
+type Recovered<F> = Result<Known<F>, String>;
 
 /// Opens the index and applies what it does not know. The inner error says why it must
 /// be built anew.

@@ -44,7 +44,9 @@ pub struct Writer<F: Files> {
     pub(super) space: space::Space<F>,
     pub(super) clean: clean::Clean<F>,
     pub(super) sweep: sweep::Sweep,
-    pub(super) scrub: scrub::Cursor,
+    pub(super) scrub: scrub::Scrubber<F>,
+    /// Room is set aside for the next start.
+    pub(super) spare: bool,
 }
 
 /// What happened since the index was written down.
@@ -56,8 +58,10 @@ pub(super) struct Saved {
     pub since: Option<Timestamp>,
 }
 
-/// Room that the log must have ahead for more than deletions.
-const LOG_AHEAD: u64 = 1 << 20;
+/// Room that the log must have ahead for more than deletions…
+pub(super) const LOG_AHEAD: u64 = 1 << 20;
+/// …and for those.
+const LOG_LEAN: u64 = 64 << 10;
 
 type Results = Vec<Result<Reply, Refusal>>;
 
@@ -158,20 +162,34 @@ impl<F: Files> Writer<F> {
     /// Makes sure that the log has a segment to append to.
     pub(super) fn prepare(&mut self) -> Result<(), Refusal> {
         let next = (self.books.next_sequence, self.books.next_bucket);
-        let prepared = self.log.prepare(&self.core.segments, next);
+        let mut prepared = self.log.prepare(&self.core.segments, next);
+        if matches!(prepared, Err(Failure::Full)) && self.take_spare() {
+            prepared = self.log.prepare(&self.core.segments, next);
+        }
         prepared.map_err(|failure| self.failed(failure))
+    }
+
+    /// Room that the index should have ahead.
+    pub(super) fn ahead(&self) -> u64 {
+        AHEAD + self.core.settings.cache_bytes as u64
     }
 
     /// Whether there is room only for what frees some.
     pub(super) fn room(&mut self) -> Result<bool, Refusal> {
-        let ahead = AHEAD + self.core.settings.cache_bytes as u64;
-        if self.pages.reserve(ahead).is_ok() && self.log.reserve(LOG_AHEAD).is_ok() {
+        if self.pages.reserve(self.ahead()).is_ok() && self.log.reserve(LOG_AHEAD).is_ok() {
             return Ok(false);
         }
-        match self.pages.reserve(LEAN) {
-            Ok(()) => Ok(true),
-            Err(error) => Err(StoreError::from(error).into()),
+        let mut lean = self.reserve_lean();
+        if lean.is_err() && self.take_spare() {
+            lean = self.reserve_lean();
         }
+        lean.map(|()| true).map_err(|error| StoreError::from(error).into())
+    }
+
+    /// Room for deletions.
+    fn reserve_lean(&mut self) -> std::io::Result<()> {
+        self.pages.reserve(LEAN)?;
+        self.log.reserve(LOG_LEAN)
     }
 
     fn sync_bodies(&self, bodies: &[Vec<Piece>]) -> std::io::Result<()> {
@@ -264,6 +282,11 @@ impl<F: Files> Writer<F> {
         }
     }
 
+    /// Why it takes no more changes, when that is so.
+    pub fn dead(&self) -> Option<&str> {
+        self.dead.as_deref()
+    }
+
     /// The store takes no more changes until it is opened anew: nobody knows what a
     /// medium kept that failed once.
     pub(super) fn died(&mut self, error: StoreError) -> Refusal {
@@ -331,6 +354,7 @@ impl<F: Files> Writer<F> {
         if self.checkpoint_due(now) && self.checkpoint().is_err() {
             return later(1_000_000);
         }
+        self.keep_spare();
         let busy = [self.reclaim(), self.clean_step(now), self.sweep_step(now)];
         self.count();
         if busy.contains(&true) { now } else { later(200_000) }

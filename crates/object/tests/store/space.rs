@@ -134,6 +134,18 @@ fn a_body_that_rots_is_an_error_and_never_wrong_bytes() {
     let scrubbed = rig.writer.scrub(u64::MAX);
     assert!(scrubbed.round);
     assert_eq!((scrubbed.read, scrubbed.damaged.len()), (3, 2), "{scrubbed:?}");
+    // The same piece by piece, however small the pieces are.
+    let (mut scrubber, mut read, mut damaged) = (rig.store.scrubber(), 0, Vec::new());
+    for _ in 0..100 {
+        let step = scrubber.step(1);
+        read += step.read;
+        damaged.extend(step.damaged);
+        if step.round {
+            break;
+        }
+    }
+    assert_eq!((read, &damaged), (3, &scrubbed.damaged));
+    assert!(damaged.iter().any(|what| what.contains("\"large\" in one")), "{damaged:?}");
     assert!(!rig.store.report().damaged.is_empty());
     assert_eq!(rig.read("one", "good", Which::Current), Some(vec![7; 1000]));
     let snapshot = rig.store.snapshot();

@@ -51,6 +51,48 @@ fn a_full_medium_refuses_writes_lets_deletes_through_and_recovers() {
 }
 
 #[test]
+fn a_store_that_is_opened_on_a_full_medium_lets_deletes_through() {
+    for (seed, closes) in [(1, true), (2, false), (3, false)] {
+        let room = |room| Troubles { room: Some(room), ..Troubles::default() };
+        let files = ModelFiles::new(room(256 << 20), Seeded::new(seed));
+        let mut rig = Rig::on(files, small());
+        rig.bucket("one", Versioning::Off);
+        for at in 0..20 {
+            rig.put("one", &format!("{at:04}"), &[1; 900_000]);
+        }
+        rig.settle();
+        if closes {
+            rig.writer.close().expect("it closes");
+        }
+        let (files, settings, now) = (rig.files.clone(), rig.settings.clone(), rig.now);
+        drop((rig.store, rig.writer));
+        // Somebody else takes all that is left.
+        let used = (256 << 20) - files.free().expect("it says");
+        files.set_troubles(room(used));
+        let mut rig = Rig { now, ..Rig::on(files, settings) };
+        assert_eq!(rig.read("one", "0003", Which::Current), Some(vec![1; 900_000]));
+        let mut more = 0;
+        let refusal = loop {
+            let put = rig.putting("one", &format!("more {more}"), &[2; 60_000]);
+            match rig.one(Mutation::Put(Box::new(put))) {
+                Ok(_) => more += 1,
+                Err(refusal) => break refusal,
+            }
+        };
+        assert_eq!(refusal, Refusal::Full);
+        for at in 0..10 {
+            rig.delete("one", &format!("{at:04}"), None).expect("deletes go through");
+        }
+        rig.settle();
+        rig.files.set_troubles(Troubles::default());
+        rig.put("one", "again", &[3; 5000]);
+        let rig = rig.again();
+        assert_eq!(rig.read("one", "again", Which::Current), Some(vec![3; 5000]));
+        assert_eq!(rig.usage("one").versions, 11 + more);
+    }
+}
+
+#[test]
 fn a_medium_that_fails_ends_changes_and_loses_nothing_that_was_acknowledged() {
     for seed in 0..60 {
         let mut rig = Rig::on(ModelFiles::new(Troubles::default(), Seeded::new(seed)), small());

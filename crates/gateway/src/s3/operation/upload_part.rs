@@ -57,14 +57,7 @@ impl Place {
         // Checksums that the upload did not ask for were verified, and are let go.
         let checksum = checksum.filter(|one| self.algorithm == Some(one.algorithm));
         let part = Box::new(PartInfo { number: self.number, size, md5, checksum });
-        Mutation::PutPart {
-            bucket: self.bucket,
-            key: self.key,
-            upload: self.upload,
-            part,
-            sealing: self.sealing,
-            body,
-        }
+        Mutation::PutPart { bucket: self.bucket, key: self.key, upload: self.upload, part, body }
     }
 
     /// Headers that tell how the part is encrypted.

@@ -20,8 +20,8 @@ impl<F: Files> Desk<'_, '_, '_, F> {
         let parts = self.chosen(&complete)?;
         self.judge(&bucket, &complete.key, &complete.conditions)?;
         let size = parts.iter().map(|part| part.info.size).sum();
-        if complete.size.is_some_and(|wanted| wanted != size) {
-            return Err(Refusal::Checksum.into());
+        if let Some(said) = complete.size.filter(|said| *said != size) {
+            return Err(Refusal::Length { said, counted: size }.into());
         }
         let checksum = whole_checksum(&kept, &complete, &parts)?;
         let replaced = self.replaced(&bucket, &complete.key)?;

@@ -82,7 +82,7 @@ impl<F: Files> Desk<'_, '_, '_, F> {
             Mutation::CreateUpload { bucket, key, attributes, class, checksum } => {
                 self.create_upload(&bucket, key, *attributes, (class, checksum))
             }
-            Mutation::PutPart { bucket, key, upload, part, sealing: _, body } => {
+            Mutation::PutPart { bucket, key, upload, part, body } => {
                 self.put_part(&bucket, &key, upload, *part, body)
             }
             Mutation::CompleteUpload(complete) => self.complete(*complete),

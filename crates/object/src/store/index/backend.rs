@@ -43,10 +43,12 @@ impl<T: File> Pages<T> {
     /// Takes a file.
     pub fn new(file: T) -> io::Result<Arc<Self>> {
         let length = file.length()? / STRIDE * BLOCK;
+        // All of it may be, by those who had it before.
+        let written = AtomicU64::new(file.length()?);
         Ok(Arc::new(Self {
             file,
             length: AtomicU64::new(length),
-            written: AtomicU64::new(0),
+            written,
             reserved: Mutex::new(0),
             damaged: AtomicBool::new(false),
             synced: AtomicU64::new(0),
@@ -69,8 +71,13 @@ impl<T: File> Pages<T> {
         let wanted = self.written.load(Ordering::Acquire) + ahead;
         let mut reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         while *reserved < wanted {
-            self.file.allocate(*reserved, RESERVE)?;
-            *reserved += RESERVE;
+            let mut more = RESERVE;
+            if self.file.allocate(*reserved, more).is_err() {
+                // There is less than that, and perhaps enough.
+                more = wanted - *reserved;
+                self.file.allocate(*reserved, more)?;
+            }
+            *reserved += more;
         }
         Ok(())
     }
