@@ -382,3 +382,6 @@ fn verified(
     }
     Ok(suspects)
 }
+
+#[cfg(test)]
+mod tests;

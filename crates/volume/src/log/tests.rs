@@ -1,9 +1,11 @@
 //! Tests of the log: whatever happens, what is read is what was appended, in order, from
 //! the start to an end that is not before what was promised.
 
+mod faith;
 mod lives;
 mod medium;
 mod refusals;
+mod together;
 
 use proptest::prelude::*;
 
