@@ -9,6 +9,7 @@ use std::time::Duration;
 use ::disk::shared::signals::Signals;
 use ::gateway::accounts::AccessKey;
 use ::gateway::objects;
+use ::gateway::reactor::Timeouts;
 use ::gateway::run;
 use ::gateway::s3;
 use ::gateway::serve::{Event, Options, Serving, serve};
@@ -75,12 +76,20 @@ pub struct Arguments {
     /// Memory for replies that are kept
     #[arg(long, value_name = "SIZE", default_value = "16M")]
     cache: Bytes,
+    /// Compare so many stored bytes a second with their checksums, all of them at most once
+    /// a day; 0: never
+    #[arg(long, value_name = "SIZE", default_value = "8M")]
+    scrub: Bytes,
     /// Cores that serve. The usual number: all
     #[arg(long, value_name = "NUMBER")]
     cores: Option<usize>,
     /// The most connections
     #[arg(long, value_name = "NUMBER", default_value_t = 16_384)]
     connections: usize,
+    /// How long a client may take for a head, for some progress, and between requests, in
+    /// seconds: for tests of slow clients
+    #[arg(long, value_name = "SECONDS", hide = true)]
+    patience: Option<u64>,
     /// At the end, what has begun may take so long
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
@@ -102,12 +111,12 @@ pub fn run(arguments: Arguments, directory: &Path) -> Result<()> {
     let region = arguments.region.clone();
     let first = RefCell::new(None);
     let open = || {
-        let (opened, key) = objects::open(
-            &options.data,
-            dialect,
-            arguments.day_seconds,
-            arguments.access_keys.as_deref(),
-        )?;
+        let opening = objects::Opening {
+            day_seconds: arguments.day_seconds,
+            access_keys: arguments.access_keys.as_deref(),
+            scrub: arguments.scrub.0,
+        };
+        let (opened, key) = objects::open(&options.data, dialect, opening)?;
         *first.borrow_mut() = key;
         Ok(opened)
     };
@@ -132,6 +141,7 @@ fn options(arguments: &Arguments, directory: &Path) -> Result<Options> {
         pinned: usual.pinned && reactors <= usual.reactors,
         cache: usize::try_from(arguments.cache.0).unwrap_or(usize::MAX),
         connections: arguments.connections,
+        timeouts: timeouts(arguments.patience),
         tls,
         access_log: arguments
             .access_log
@@ -150,6 +160,12 @@ fn options(arguments: &Arguments, directory: &Path) -> Result<Options> {
         replaces: arguments.replace,
         drain: Duration::from_secs(arguments.drain),
     })
+}
+
+fn timeouts(patience: Option<u64>) -> Timeouts {
+    let usual = Timeouts::default();
+    let nanos = patience.map(|seconds| seconds.max(1).saturating_mul(1_000_000_000));
+    nanos.map_or(usual, |nanos| Timeouts { head: nanos, progress: nanos, idle: nanos, ..usual })
 }
 
 /// Has SIGTERM and SIGINT end the service.

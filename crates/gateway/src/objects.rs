@@ -15,14 +15,27 @@ use crate::admin::Metrics;
 use crate::metrics::{gauge, total};
 use crate::run::Parts;
 use crate::s3::{Gate, S3, Settings};
+use crate::scrub::Scrub;
 use crate::sealing::KeyProvider;
 use crate::serve::{Opened, ServeError};
 use crate::writer::Applies;
 
-/// The store's writing end, with a clock.
+/// The store's writing end, with a clock, and what reads it over.
 struct Writes {
     writer: Writer<Directory>,
     clock: Arc<dyn Clock>,
+    scrub: Option<Scrub>,
+}
+
+/// How a data directory is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Opening<'a> {
+    /// The length of a day for rules by age, in seconds, when it is another.
+    pub day_seconds: Option<u64>,
+    /// A file of access keys in plain JSON that are taken over.
+    pub access_keys: Option<&'a Path>,
+    /// Bytes in a second that are compared with their checksums; 0: none.
+    pub scrub: u64,
 }
 
 /// Between two looks at what else is to be done, at least and at most.
@@ -37,7 +50,11 @@ impl Applies for Writes {
         let next = self.writer.tick(self.clock.now());
         Duration::from_micros(pause(self.clock.now(), next))
     }
+    fn dead(&self) -> Option<String> {
+        self.writer.dead().map(str::to_owned)
+    }
     fn close(&mut self) {
+        drop(self.scrub.take());
         if let Err(error) = self.writer.close() {
             tracing::error!(%error, "the index could not be written down; the log has everything");
         }
@@ -48,17 +65,15 @@ fn pause(now: Timestamp, next: Timestamp) -> u64 {
     next.micros().saturating_sub(now.micros()).clamp(OFTEN, SELDOM).unsigned_abs()
 }
 
-/// Opens a data directory, and takes over the access keys in a file of plain JSON, if one
-/// is named. The second value is the first access key, when there was none: it is shown
-/// once.
+/// Opens a data directory. The second value is the first access key, when there was none:
+/// it is shown once.
 ///
 /// # Errors
 /// When its keys, its accounts or its store cannot be opened.
 pub fn open(
     data: &Path,
     settings: Settings,
-    day_seconds: Option<u64>,
-    added: Option<&Path>,
+    opening: Opening<'_>,
 ) -> Result<(Opened, Option<AccessKey>), ServeError> {
     let wrong = |what: &str, error: String| ServeError::Open(format!("{what}: {error}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
@@ -66,7 +81,7 @@ pub fn open(
     let keys = Arc::new(keys);
     let (accounts, first) = Accounts::open(data, Arc::clone(&keys))
         .map_err(|error| wrong("the accounts", error.to_string()))?;
-    if let Some(path) = added {
+    if let Some(path) = opening.access_keys {
         let text = std::fs::read_to_string(path)
             .map_err(|error| wrong("the file of access keys", error.to_string()))?;
         let keys =
@@ -75,10 +90,12 @@ pub fn open(
     }
     let place = data.join("objects");
     let files = Directory::new(&place).map_err(|error| wrong("the store", error.to_string()))?;
-    let (store, writer, found) = Store::open(files, engine(day_seconds))
+    let (store, writer, found) = Store::open(files, engine(opening.day_seconds))
         .map_err(|error| wrong("the store", error.to_string()))?;
     tracing::info!(?found, "the store is open");
     let store = Arc::new(store);
+    let scrub = (opening.scrub > 0).then(|| Scrub::start(&store, opening.scrub)).transpose();
+    let scrub = scrub.map_err(|error| wrong("the reading over", error.to_string()))?;
     let gate = Gate {
         store: Arc::clone(&store),
         accounts: Arc::new(accounts),
@@ -88,7 +105,7 @@ pub fn open(
     };
     let parts = Parts {
         service: Arc::new(S3::new(gate)),
-        store: Box::new(Writes { writer, clock: Arc::clone(&clock) }),
+        store: Box::new(Writes { writer, clock: Arc::clone(&clock), scrub }),
         clock,
     };
     Ok((Opened { parts, metrics: metrics(store) }, first))

@@ -11,7 +11,7 @@ use object::{Mutation, Refusal, Reply};
 use crate::reactor::mailbox::{Mailbox, Message};
 use crate::reactor::shares::Shares;
 use crate::reactor::slots::Token;
-use crate::step::{Answer, Plan, Receive, Step, Then};
+use crate::step::{Answer, Piece, Plan, Receive, Step, Then};
 
 /// Where an answer goes.
 pub type Home = (Arc<Mailbox>, Token);
@@ -45,10 +45,14 @@ pub struct Ordered {
 enum Job {
     Elsewhere(Home, Box<dyn FnOnce() -> Step + Send>),
     Take(Home, Block),
+    Fetch(Home, Piece),
 }
 
 /// What a job counts against its account.
 const JOB: u64 = 64 << 10;
+
+/// So much behind a piece that is fetched is begun with: its turn comes soon, as a rule.
+const BEHIND: u64 = 2 << 20;
 
 /// A queue that threads wait at.
 pub struct Queue<T> {
@@ -150,6 +154,10 @@ impl Orders {
     pub fn take(&self, account: u64, home: Home, block: Block) {
         self.jobs.push(account, Job::Take(home, block));
     }
+    /// Has a piece of a file read into memory.
+    pub fn fetch(&self, account: u64, home: Home, piece: Piece) {
+        self.jobs.push(account, Job::Fetch(home, piece));
+    }
     /// Jobs that wait.
     pub fn waiting_jobs(&self) -> usize {
         self.jobs.waiting()
@@ -159,6 +167,7 @@ impl Orders {
         let cost = |job: &Job| match job {
             Job::Elsewhere(..) => JOB,
             Job::Take(_, block) => block.bytes.len() as u64,
+            Job::Fetch(_, piece) => piece.length,
         };
         while let Some(jobs) = self.jobs.take(None, cost, |taken| !taken.is_empty()) {
             for job in jobs {
@@ -176,6 +185,10 @@ fn work(job: Job) {
     match job {
         Job::Elsewhere((mailbox, token), work) => {
             mailbox.send(Message::Step(token, guarded(|| through(work))));
+        }
+        Job::Fetch((mailbox, token), piece) => {
+            piece.file.fetch(piece.offset, piece.length, BEHIND);
+            mailbox.send(Message::Fetched(token));
         }
         Job::Take((mailbox, token), Block { mut receive, mut bytes, last }) => {
             let taken = catch_unwind(AssertUnwindSafe(|| receive.take(&bytes)));

@@ -14,7 +14,7 @@ use world::entropy::{Entropy as _, SystemEntropy};
 use crate::access_log::{AccessLog, Lines};
 use crate::metrics::Counters;
 use crate::orders::Orders;
-use crate::reactor::mailbox::{Handed, Mailbox, Message};
+use crate::reactor::mailbox::{Adopted, Handed, Mailbox, Message};
 use crate::reactor::{self, Company, Listener, Reactor, Timeouts};
 use crate::sockets::address_of;
 use crate::step::Service;
@@ -63,7 +63,7 @@ pub struct Sockets {
     /// That are listened at.
     pub listeners: Vec<Listener>,
     /// Connections that a predecessor began.
-    pub connections: Vec<Handed>,
+    pub connections: Vec<Adopted>,
 }
 
 /// A gateway that runs.
@@ -123,9 +123,9 @@ impl Running {
         };
         let (service, clock) = (parts.service, parts.clock);
         running.start_reactors(settings, sockets.listeners, &service, &clock, &ends)?;
-        for (number, handed) in sockets.connections.into_iter().enumerate() {
+        for (number, adopted) in sockets.connections.into_iter().enumerate() {
             let (mailbox, _) = &running.reactors[number % running.reactors.len()];
-            mailbox.send(Message::Adopt(handed.socket, handed.received));
+            mailbox.send(Message::Adopt(adopted));
         }
         Ok(running)
     }

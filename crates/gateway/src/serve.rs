@@ -8,13 +8,16 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use object::{Mutation, Refusal, Reply};
 use thiserror::Error;
 
 use crate::admin::{Admin, Metrics};
 use crate::metrics;
 use crate::run::{Parts, Running, Settings, Sockets};
-use crate::sockets::{address_of, bind_all};
+use crate::relay::Relay;
+use crate::sockets::{address_of, bind_all, raise_descriptors};
 use crate::takeover;
+use crate::writer::Applies;
 
 /// Where and how a gateway runs.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub enum Event {
     Stop,
     /// Another process takes over.
     Successor(OwnedFd),
+    /// The store makes no more changes: why.
+    Broken(String),
 }
 
 /// Why a gateway does not run.
@@ -54,6 +59,43 @@ pub enum ServeError {
     /// What is to be served cannot be.
     #[error("{0}")]
     Open(String),
+    /// The store made no more changes, and the process ended.
+    #[error("the store took no more changes: {0}")]
+    Broken(String),
+}
+
+/// A store that says when it is of no more use: this process has to end then, because only
+/// a start finds out what the medium kept.
+struct Watched {
+    store: Box<dyn Applies>,
+    events: Option<Sender<Event>>,
+}
+
+impl Watched {
+    fn look(&mut self) {
+        if let Some(why) = self.store.dead()
+            && let Some(events) = self.events.take()
+        {
+            tracing::error!(why, "the store takes no more changes; this process ends");
+            let _ = events.send(Event::Broken(why));
+        }
+    }
+}
+
+impl Applies for Watched {
+    fn apply(&mut self, batch: Vec<Mutation>) -> Vec<Result<Reply, Refusal>> {
+        let results = self.store.apply(batch);
+        self.look();
+        results
+    }
+    fn tick(&mut self) -> Duration {
+        let next = self.store.tick();
+        self.look();
+        next
+    }
+    fn close(&mut self) {
+        self.store.close();
+    }
 }
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> ServeError {
@@ -97,13 +139,16 @@ pub fn serve(
     };
     let took_over = taken.is_some();
     let lock = lock(options)?;
+    let settings = fit(&options.settings);
     let mut sockets = taken.unwrap_or_default();
     bind_missing(options, &mut sockets).map_err(system("listening"))?;
-    let Opened { parts, metrics } = open()?;
+    let Opened { mut parts, metrics } = open()?;
     let service = parts.service.clone();
-    let start = Running::start(&options.settings, sockets, parts);
-    let running = start.map_err(system("starting"))?;
     let (sender, events) = events;
+    let watched = Watched { store: parts.store, events: Some(sender.clone()) };
+    parts.store = Box::new(watched);
+    let start = Running::start(&settings, sockets, parts);
+    let running = start.map_err(system("starting"))?;
     takeover::wait_for_successors(&options.data, move |successor| {
         let _ = sender.send(Event::Successor(successor));
     })
@@ -125,21 +170,51 @@ pub fn serve(
         admin: admin.as_ref().map(|admin| admin.address),
         took_over,
     });
-    end(running, admin, &events, options);
+    let ended = end(running, admin, &events, options);
     drop(lock);
-    Ok(())
+    match ended {
+        Ended::Done => Ok(()),
+        Ended::Broken(why) => Err(ServeError::Broken(why)),
+        Ended::Replaced(successor, relay) => {
+            takeover::say_over(&successor);
+            // What it relays still, a client closes with the next reply; and who is told
+            // to end does not wait for that.
+            relay.run(|| matches!(events.try_recv(), Ok(Event::Stop)));
+            Ok(())
+        }
+    }
+}
+
+/// How a gateway ended.
+enum Ended {
+    /// It was told to.
+    Done,
+    /// Its store did.
+    Broken(String),
+    /// Another serves, and has this process relay what is encrypted.
+    Replaced(OwnedFd, Relay),
 }
 
 /// Waits for the end, and ends.
-fn end(mut running: Running, admin: Option<Admin>, events: &Receiver<Event>, options: &Options) {
+fn end(
+    mut running: Running,
+    admin: Option<Admin>,
+    events: &Receiver<Event>,
+    options: &Options,
+) -> Ended {
     let drain = options.drain;
     loop {
-        match events.recv() {
-            Ok(Event::Stop) | Err(_) => {
+        let event = events.recv();
+        match event {
+            Ok(Event::Stop | Event::Broken(_)) | Err(_) => {
                 // There is nothing to take over any more: who wants to waits for the lock.
                 let _ = std::fs::remove_file(takeover::path(&options.data));
                 drop(admin);
-                return running.drain(None, drain);
+                running.drain(None, drain);
+                return match event {
+                    Ok(Event::Broken(why)) => Ended::Broken(why),
+                    _ => Ended::Done,
+                };
             }
             Ok(Event::Successor(successor)) => {
                 let listeners = running.take_listeners();
@@ -152,14 +227,27 @@ fn end(mut running: Running, admin: Option<Admin>, events: &Receiver<Event>, opt
                 drop(admin);
                 drop(listeners);
                 let (hands, handed) = channel();
-                std::thread::scope(|scope| {
-                    scope.spawn(|| takeover::give_connections(&successor, handed));
+                let relay = std::thread::scope(|scope| {
+                    let given = scope.spawn(|| takeover::give_connections(&successor, handed));
                     running.drain(Some(hands), drain);
+                    given.join().unwrap_or_default()
                 });
-                return takeover::say_over(&successor);
+                return Ended::Replaced(successor, relay);
             }
         }
     }
+}
+
+/// Takes as many connections as there can be descriptors, with some left for files.
+fn fit(settings: &Settings) -> Settings {
+    const FILES: u64 = 4096;
+    let wanted = settings.connections as u64 + FILES;
+    let most = raise_descriptors(wanted);
+    let connections = most.saturating_sub(FILES.min(most / 2)).min(settings.connections as u64);
+    if most < wanted {
+        tracing::warn!(most, connections, "the system allows few open files: fewer connections");
+    }
+    Settings { connections: connections as usize, ..settings.clone() }
 }
 
 /// Makes the directory ours alone. A successor waits until its predecessor is gone.

@@ -38,6 +38,21 @@ fn bind_one(address: SocketAddr, tls: bool) -> io::Result<Listener> {
     Ok(Listener { socket, tls })
 }
 
+/// Has the system allow at least so many descriptors to this process, if it does. How many
+/// it allows.
+pub fn raise_descriptors(wanted: u64) -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let all = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    let now = getrlimit(Resource::Nofile);
+    // Only who is privileged may have more than the maximum.
+    let more = Some(wanted.max(all(now.maximum))).filter(|more| *more < u64::MAX);
+    let raised = Rlimit { current: more, maximum: more };
+    if setrlimit(Resource::Nofile, raised).is_err() {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: now.maximum, ..now });
+    }
+    all(getrlimit(Resource::Nofile).current)
+}
+
 /// Where a socket is listened at.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
@@ -18,15 +19,20 @@ use rustix::net::{
 };
 
 use crate::reactor::Listener;
-use crate::reactor::mailbox::Handed;
+use crate::reactor::mailbox::{Adopted, Handed};
+use crate::relay::Relay;
 use crate::run::Sockets;
 
 /// The first word of a successor. Another program's is another.
-const ASKS: &[u8] = b"bedplate gateway takes over, 1";
+const ASKS: &[u8] = b"bedplate gateway takes over, 2";
 /// What a message is, by its first byte.
 const PLAIN: u8 = b'L';
 const ENCRYPTED: u8 = b'T';
 const CONNECTION: u8 = b'C';
+/// A connection that the predecessor encrypts: the address of its client comes first, as
+/// one of IPv6.
+const RELAYED: u8 = b'R';
+const ADDRESS: usize = 16;
 const OVER: u8 = b'O';
 /// The longest message: a connection with what it has sent ahead.
 const LONGEST: usize = 128 << 10;
@@ -94,7 +100,12 @@ pub fn take_over(directory: &Path) -> io::Result<Option<Sockets>> {
             (PLAIN, Some(socket)) => sockets.listeners.push(Listener { socket, tls: false }),
             (ENCRYPTED, Some(socket)) => sockets.listeners.push(Listener { socket, tls: true }),
             (CONNECTION, Some(socket)) => {
-                sockets.connections.push(Handed { socket, received: bytes[1..].to_vec() });
+                let received = bytes[1..].to_vec();
+                sockets.connections.push(Adopted { socket, received, relayed: None });
+            }
+            (RELAYED, Some(socket)) => {
+                let (address, received) = relayed(&bytes[1..])?;
+                sockets.connections.push(Adopted { socket, received, relayed: Some(address) });
             }
             (OVER, None) => return Ok(Some(sockets)),
             _ => return Err(io::Error::other("the predecessor says what is not understood")),
@@ -142,12 +153,37 @@ pub fn give_listeners(successor: &OwnedFd, listeners: &[Listener]) -> io::Result
     })
 }
 
-/// Gives connections to a successor as they come. Runs until there are no more.
-pub fn give_connections(successor: &OwnedFd, connections: Receiver<Handed>) {
-    for Handed { socket, received } in connections {
-        if let Err(error) = send(successor, CONNECTION, &received, Some(&socket)) {
+fn relayed(bytes: &[u8]) -> io::Result<(IpAddr, Vec<u8>)> {
+    let (address, received) = bytes.split_first_chunk::<ADDRESS>().ok_or_else(|| {
+        io::Error::other("the predecessor relays for a client without an address")
+    })?;
+    Ok((Ipv6Addr::from(*address).to_canonical(), received.to_vec()))
+}
+
+/// Gives connections to a successor as they come. Runs until there are no more, and while
+/// those that are encrypted are relayed, from the first on.
+pub fn give_connections(successor: &OwnedFd, connections: Receiver<Handed>) -> Relay {
+    let mut relay = Relay::default();
+    for handed in connections {
+        if let Err(error) = give_connection(successor, handed, &mut relay) {
             tracing::warn!(%error, "a connection could not be handed over");
         }
+    }
+    relay
+}
+
+fn give_connection(successor: &OwnedFd, handed: Handed, relay: &mut Relay) -> io::Result<()> {
+    let Handed { socket, received, peer, tls } = handed;
+    let address = match peer.address {
+        IpAddr::V4(four) => four.to_ipv6_mapped(),
+        IpAddr::V6(six) => six,
+    };
+    let relayed = [&address.octets()[..], &received].concat();
+    match tls {
+        Some(tls) => send(successor, RELAYED, &relayed, Some(&relay.add(socket, tls)?)),
+        // That one is relayed to this process already.
+        None if peer.tls => send(successor, RELAYED, &relayed, Some(&socket)),
+        None => send(successor, CONNECTION, &received, Some(&socket)),
     }
 }
 

@@ -21,6 +21,10 @@ pub trait Applies: Send {
     fn apply(&mut self, batch: Vec<Mutation>) -> Vec<Result<Reply, Refusal>>;
     /// Does a bounded piece of what else is to be done; when to call again.
     fn tick(&mut self) -> Duration;
+    /// Why it makes no more changes, when that is so.
+    fn dead(&self) -> Option<String> {
+        None
+    }
     /// There will be no more.
     fn close(&mut self);
 }

@@ -110,6 +110,10 @@ pub struct Connection {
     pub out: Vec<u8>,
     pub gone: usize,
     pub body: Body,
+    /// A worker reads what is next of it into memory.
+    pub fetching: bool,
+    /// Of the piece with this number, what is before this byte was found there, or fetched.
+    pub near: (usize, u64),
     /// It waits for its turn.
     pub queued: bool,
     pub phase: Phase,
@@ -137,6 +141,8 @@ impl Connection {
             out: Vec::new(),
             gone: 0,
             body: Body::None,
+            fetching: false,
+            near: (0, 0),
             queued: false,
             phase: Phase::Head,
             deadline,

@@ -170,8 +170,8 @@ impl Drive<'_> {
 
     /// Receives. What becomes of the connection, when it cannot go on.
     fn receive_more(&mut self) -> io::Result<Option<Next>> {
-        let plain = self.connection.wire.is_plain();
-        if self.is_between_requests() && self.lane.hands_over && plain {
+        let agreed = !self.connection.wire.is_handshaking();
+        if self.is_between_requests() && self.lane.hands_over && agreed {
             return Ok(Some(Next::HandOver));
         }
         let most = self.room_for();
@@ -282,5 +282,6 @@ impl Drive<'_> {
 /// What a successor needs of a connection between two requests.
 pub fn hand_over(connection: Connection) -> Handed {
     assert!(matches!(connection.body, Body::None), "nothing waits to be sent");
-    Handed { socket: connection.wire.socket, received: connection.inbox }
+    let Connection { wire, peer, inbox, .. } = connection;
+    Handed { socket: wire.socket, received: inbox, peer, tls: wire.tls }
 }

@@ -2,6 +2,7 @@
 //! eventfd(2) that wakes it.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +10,7 @@ use object::{Refusal, Reply};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::slots::Token;
-use crate::step::{Answer, Receive, Step, Then};
+use crate::step::{Answer, Peer, Receive, Step, Then};
 
 /// Something for a reactor.
 pub enum Message {
@@ -23,8 +24,10 @@ pub enum Message {
     Taken(Token, Box<dyn Receive>, Vec<u8>, Result<(), Box<Answer>>),
     /// All content was taken; the block comes back empty.
     Ended(Token, Vec<u8>, Step),
-    /// A connection that another process began, with what it has sent already.
-    Adopt(OwnedFd, Vec<u8>),
+    /// What is sent next is in memory.
+    Fetched(Token),
+    /// A connection that another process began.
+    Adopt(Adopted),
     /// Accept no more, finish what has begun, hand over or end what waits.
     Drain(Option<std::sync::mpsc::Sender<Handed>>),
     /// End at once.
@@ -38,6 +41,21 @@ pub struct Handed {
     pub socket: OwnedFd,
     /// What was received and not yet read.
     pub received: Vec<u8>,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// How it is encrypted, by this process.
+    pub tls: Option<Box<rustls::ServerConnection>>,
+}
+
+/// A connection that comes from another process.
+#[derive(Debug)]
+pub struct Adopted {
+    /// The socket.
+    pub socket: OwnedFd,
+    /// What was received and not yet read.
+    pub received: Vec<u8>,
+    /// The other process relays it, and encrypts it for who has this address.
+    pub relayed: Option<IpAddr>,
 }
 
 /// A reactor's letters.

@@ -1,8 +1,6 @@
 //! A reply begins: its head is written, and its content is written behind it when that is
 //! small, else it is left to be sent.
 
-use world::files::File as _;
-
 use super::cache::Kept;
 use super::connection::{Body, State};
 use super::drive::{Drive, UNWANTED};
@@ -35,7 +33,10 @@ impl Drive<'_> {
         let sends = if head_only || status == 204 || status == 304 { 0 } else { length };
         let body = if sends == 0 { Plan::Empty } else { body };
         match self.content_of(body) {
-            Ok(rest) => self.connection.body = rest,
+            Ok(rest) => {
+                self.connection.body = rest;
+                self.connection.near = (0, 0);
+            }
             Err(why) => {
                 // Nothing of the reply is out: another one takes its place.
                 tracing::error!(why, "the content of an object cannot be read");
@@ -101,10 +102,11 @@ impl Drive<'_> {
         // Who waits to be invited may send its content or not: nobody can tell.
         let unclear = !request.invited && request.content.left() != Some(0);
         let much = request.content.left().is_none_or(|left| left > UNWANTED);
-        // A successor takes plain connections as they are.
-        let leaves =
-            self.lane.draining && !(self.lane.hands_over && self.connection.wire.is_plain());
-        Closing::of(request.manner, close || unclear || much || leaves)
+        // A successor takes connections as they are.
+        let leaves = self.lane.draining && !self.lane.hands_over;
+        // What a predecessor relays is to come straight here.
+        let relayed = self.connection.peer.tls && self.connection.wire.is_plain();
+        Closing::of(request.manner, close || unclear || much || leaves || relayed)
     }
 
     /// Writes small content; what is left to be sent.
@@ -118,8 +120,13 @@ impl Drive<'_> {
             }
             Plan::Bytes(bytes) => Ok(Body::Bytes(bytes)),
             Plan::Pieces(pieces) if pieces.length <= READ && pieces.open.is_none() => {
-                read(&pieces, out).map_err(|error| error.to_string())?;
-                Ok(Body::None)
+                let from = out.len();
+                if read(&pieces, out).map_err(|error| error.to_string())? {
+                    return Ok(Body::None);
+                }
+                // The medium is to be waited for: elsewhere.
+                out.truncate(from);
+                Ok(Body::Pieces(Box::new(pieces), 0, 0))
             }
             Plan::Pieces(pieces) => Ok(Body::Pieces(Box::new(pieces), 0, 0)),
         }
@@ -151,7 +158,8 @@ fn length_of(plan: &Plan) -> u64 {
     }
 }
 
-fn read(pieces: &Pieces, into: &mut Vec<u8>) -> std::io::Result<()> {
+/// Reads pieces that are in memory. Whether all of them were.
+fn read(pieces: &Pieces, into: &mut Vec<u8>) -> std::io::Result<bool> {
     let total: u64 = pieces.pieces.iter().map(|piece| piece.length).sum();
     if total != pieces.length {
         return Err(std::io::Error::other("the pieces are not as long as the content"));
@@ -159,9 +167,11 @@ fn read(pieces: &Pieces, into: &mut Vec<u8>) -> std::io::Result<()> {
     for piece in &pieces.pieces {
         let from = into.len();
         into.resize(from + piece.length as usize, 0);
-        piece.file.read_at(piece.offset, &mut into[from..])?;
+        if !piece.file.read_now(piece.offset, &mut into[from..])? {
+            return Ok(false);
+        }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn hexadecimal(number: u64, into: &mut [u8; 16]) -> &str {

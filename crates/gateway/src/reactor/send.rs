@@ -32,7 +32,7 @@ impl Drive<'_> {
             if self.connection.sent() {
                 return Ok(Sent::All);
             }
-            if !self.connection.wire.writable {
+            if !self.connection.wire.writable || self.connection.fetching {
                 return Ok(Sent::Blocked);
             }
             let before = self.connection.moved;
@@ -88,12 +88,13 @@ impl Drive<'_> {
     }
 
     fn send_pieces(&mut self) -> io::Result<()> {
+        let Some(near) = self.near() else { return Ok(()) };
         let Body::Pieces(pieces, next, gone) = &mut self.connection.body else { return Ok(()) };
         if pieces.open.is_some() {
             return self.open_pieces();
         }
         let piece = &pieces.pieces[*next];
-        let count = (piece.length - *gone).min(2 * SLICE) as usize;
+        let count = near.min(2 * SLICE) as usize;
         let (file, at) = (piece.file.as_fd(), piece.offset + *gone);
         let sent = self.connection.wire.send_file(file, at, count)? as u64;
         self.connection.moved += sent;
@@ -104,13 +105,41 @@ impl Drive<'_> {
         Ok(())
     }
 
+    /// How much of the next piece is in memory, for certain or nearly. When it is not, it
+    /// is fetched by who may wait for it, and there is nothing to send now.
+    fn near(&mut self) -> Option<u64> {
+        let connection = &mut *self.connection;
+        let Body::Pieces(pieces, next, gone) = &connection.body else { return Some(0) };
+        let (number, until) = connection.near;
+        if number == *next && until > *gone {
+            return Some(until - *gone);
+        }
+        let piece = &pieces.pieces[*next];
+        let length = (piece.length - *gone).min(2 * SLICE);
+        let offset = piece.offset + *gone;
+        connection.near = (*next, *gone + length);
+        if piece.file.in_memory(offset, length) {
+            return Some(length);
+        }
+        connection.fetching = true;
+        let piece = Piece { file: piece.file.clone(), offset, length };
+        let home = (self.lane.mailbox.clone(), self.lane.token);
+        self.lane.orders.fetch(connection.account, home, piece);
+        None
+    }
+
     /// Reads pieces into the buffer for heads, opened when they are sealed.
     fn open_pieces(&mut self) -> io::Result<()> {
         let connection = &mut *self.connection;
         let Body::Pieces(pieces, next, gone) = &mut connection.body else { return Ok(()) };
         connection.out.clear();
         connection.gone = 0;
+        // At least one unit: what is near may end within it.
+        let first = (*next, *gone);
         while connection.out.len() < BATCH && *next < pieces.pieces.len() {
+            if connection.near <= (*next, *gone) && first != (*next, *gone) {
+                break;
+            }
             read_unit(pieces, next, gone, &mut self.lane.block, &mut connection.out)?;
         }
         let request = connection.request.as_mut().ok_or(io::ErrorKind::InvalidData)?;
@@ -130,10 +159,11 @@ impl Drive<'_> {
     /// Encrypts the next batch of a piece. All that was encrypted before has gone, so there
     /// is room for it.
     fn encrypt_piece(&mut self) -> io::Result<()> {
+        let Some(near) = self.near() else { return Ok(()) };
         let connection = &mut *self.connection;
         let Body::Pieces(pieces, next, gone) = &mut connection.body else { return Ok(()) };
         let piece = &pieces.pieces[*next];
-        let count = (piece.length - *gone).min(BATCH as u64);
+        let count = near.min(BATCH as u64);
         let batch = front(&mut self.lane.block, count as usize);
         piece.file.read_at(piece.offset + *gone, batch)?;
         let tls = connection.wire.tls.as_mut().expect("it is TLS");
@@ -156,7 +186,12 @@ impl Drive<'_> {
         if connection.gone == connection.out.len() {
             match &mut connection.body {
                 Body::Pieces(pieces, ..) if pieces.open.is_none() => return self.encrypt_piece(),
-                Body::Pieces(..) => self.open_pieces()?,
+                Body::Pieces(..) => {
+                    if self.near().is_none() {
+                        return Ok(());
+                    }
+                    self.open_pieces()?;
+                }
                 Body::Bytes(bytes) => {
                     let count = bytes.len().min(BATCH);
                     connection.out.clear();

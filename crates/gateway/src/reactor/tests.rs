@@ -7,3 +7,4 @@ mod replies;
 mod requests;
 mod tls;
 mod turns;
+mod wakeups;

@@ -16,7 +16,7 @@ use super::cache::Cache;
 use super::connection::Connection;
 use super::drive::{Input, Next, hand_over, serve};
 use super::lane::{Lane, Settings};
-use super::mailbox::{Handed, Mailbox, Message};
+use super::mailbox::{Adopted, Handed, Mailbox, Message};
 use super::receive::taken;
 use super::shares::Shares;
 use super::slots::{Slots, Token};
@@ -266,7 +266,10 @@ impl Reactor {
                 Ok((socket, address)) => {
                     let address = address.and_then(|it| std::net::SocketAddr::try_from(it).ok());
                     let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-                    self.take_in(socket, Peer { address, tls }, &[]);
+                    let tls = if tls { self.lane.settings.tls.as_ref() } else { None };
+                    let peer = Peer { address, tls: tls.is_some() };
+                    let Ok(wire) = Wire::new(socket, tls) else { continue };
+                    self.take_in(wire, peer, Vec::new());
                 }
                 Err(rustix::io::Errno::AGAIN) => return,
                 Err(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE) => {
@@ -280,14 +283,12 @@ impl Reactor {
         }
     }
 
-    fn take_in(&mut self, socket: OwnedFd, peer: Peer, received: &[u8]) {
+    fn take_in(&mut self, wire: Wire, peer: Peer, received: Vec<u8>) {
         // Without it a reply's last piece waits for an acknowledgement.
-        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
-        let tls = if peer.tls { self.lane.settings.tls.as_ref() } else { None };
-        let Ok(wire) = Wire::new(socket, tls) else { return };
+        let _ = rustix::net::sockopt::set_tcp_nodelay(&wire.socket, true);
         let deadline = self.lane.now + self.lane.settings.timeouts.head;
         let mut connection = Connection::new(wire, peer, stranger(peer.address), deadline);
-        connection.inbox = received.to_vec();
+        connection.inbox = received;
         let token = self.slots.insert(Box::new(connection));
         let connection = self.slots.get(token).expect("it was put in");
         let flags = epoll::EventFlags::IN
@@ -357,15 +358,29 @@ impl Reactor {
                 }
                 None => self.lane.return_block(block),
             },
-            Message::Adopt(socket, received) => {
-                let address = rustix::net::getpeername(&socket).ok();
-                let address = address.and_then(|it| std::net::SocketAddr::try_from(it?).ok());
-                let address = address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |it| it.ip());
-                self.take_in(socket, Peer { address, tls: false }, &received);
+            Message::Fetched(token) => {
+                if let Some(connection) = self.slots.get(token) {
+                    connection.fetching = false;
+                    self.enqueue(token);
+                }
             }
+            Message::Adopt(adopted) => self.adopt(adopted),
             Message::Drain(successor) => self.drain(successor),
             Message::Stop => self.stopped = true,
         }
+    }
+
+    /// Takes a connection over. Who relays one has encrypted it: it is plain here, and its
+    /// client comes straight here after the next reply.
+    fn adopt(&mut self, adopted: Adopted) {
+        let Adopted { socket, received, relayed } = adopted;
+        let address = relayed.or_else(|| {
+            let address = rustix::net::getpeername(&socket).ok()??;
+            Some(std::net::SocketAddr::try_from(address).ok()?.ip())
+        });
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let Ok(wire) = Wire::new(socket, None) else { return };
+        self.take_in(wire, Peer { address, tls: relayed.is_some() }, received);
     }
 
     fn comes(&mut self, token: Token, step: Step) {

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use super::fixture::{House, content};
-use crate::reactor::mailbox::{Handed, Message};
+use crate::reactor::mailbox::{Adopted, Handed, Message};
 
 const QUIET: usize = 200;
 
@@ -98,8 +98,8 @@ fn connections_go_to_a_successor_with_what_they_have_sent() {
     drained.join().expect("drained");
     assert_eq!(handed.len(), 3);
     let running = new.running.as_ref().expect("runs");
-    for Handed { socket, received } in handed {
-        running.tell(Message::Adopt(socket, received));
+    for Handed { socket, received, .. } in handed {
+        running.tell(Message::Adopt(Adopted { socket, received, relayed: None }));
     }
     begun.send("st: h\r\n\r\n");
     for client in [&mut begun, &mut idle, &mut busy] {
