@@ -8,8 +8,8 @@
 //!
 //! Read in this order: [`name`], [`entry`] (what is kept of an object), [`bucket`]
 //! (what is kept of a bucket), [`mutation`] (what may change, and what is said
-//! about it), [`query`] (what may be asked), [`access`] (who may), [`store`] (how it
-//! lasts).
+//! about it), [`query`] (what may be asked), [`access`] (who may), [`quota`] (how
+//! much), [`store`] (how it lasts).
 
 pub mod access;
 pub mod bucket;
@@ -19,6 +19,7 @@ pub mod lifecycle;
 pub mod mutation;
 pub mod name;
 pub mod query;
+pub mod quota;
 pub mod store;
 
 pub use entry::{Attributes, Body, Entry, Extent, Sequence};

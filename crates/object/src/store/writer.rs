@@ -23,6 +23,7 @@ use super::shared::Shared;
 use super::{StoreError, clean, scrub, space, sweep};
 use crate::entry::{Body, INLINE_BYTES};
 use crate::mutation::{Mutation, Refusal, Reply};
+use crate::quota::Projects;
 
 /// Room that the index must have ahead for what is kept in memory and not written yet,
 /// beyond the memory it may use…
@@ -282,6 +283,11 @@ impl<F: Files> Writer<F> {
         }
     }
 
+    /// Who shares a quota: an administrator's to say, and empty at first.
+    pub fn projects(&self) -> Arc<Projects> {
+        Arc::clone(&self.books.projects)
+    }
+
     /// Why it takes no more changes, when that is so.
     pub fn dead(&self) -> Option<&str> {
         self.dead.as_deref()
@@ -293,8 +299,7 @@ impl<F: Files> Writer<F> {
         let why = error.to_string();
         if self.pages.damaged() {
             // The next start builds it anew from the log.
-            let _ = self.core.segments.files.open(super::open::DAMAGED);
-            let _ = self.core.segments.files.sync_names();
+            super::open::distrust(&self.core.segments);
         }
         let mut report = self.core.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.dead.get_or_insert_with(|| why.clone());

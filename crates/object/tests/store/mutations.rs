@@ -3,7 +3,8 @@
 use object::bucket::{Config, Versioning};
 use object::condition::TagMatch;
 use object::mutation::{Amendment, ConfigChange, Which};
-use object::{Mutation, Refusal, Reply};
+use object::quota::{Project, Quota};
+use object::{Mutation, Owner, Refusal, Reply};
 
 use super::rig::{Rig, key, name, owner, tag};
 
@@ -190,6 +191,42 @@ fn a_quota_counts_what_takes_the_place_of_something() {
     rig.put("one", "a", &[1; 10]);
     let put = rig.putting("one", "c", b"");
     assert!(rig.one(Mutation::Put(Box::new(put))).is_ok());
+}
+
+#[test]
+fn a_project_holds_no_more_than_it_may_in_all_buckets_of_its_members() {
+    let mut rig = Rig::new();
+    let quota = |bytes, objects| {
+        let members = vec![owner(), Owner("another".into())];
+        vec![Project { name: "p".into(), members, quota: Quota { bytes, objects } }]
+    };
+    rig.writer.projects().set(quota(Some(10), None));
+    rig.bucket("one", Versioning::Off);
+    rig.bucket("two", Versioning::On);
+    rig.put("one", "a", &[1; 6]);
+    let put = |rig: &mut Rig, bucket: &str, at: &str, size: usize| {
+        let put = rig.putting(bucket, at, &vec![1; size]);
+        rig.one(Mutation::Put(Box::new(put))).map(drop)
+    };
+    assert_eq!(put(&mut rig, "two", "b", 5), Err(Refusal::Quota), "buckets count together");
+    assert_eq!(put(&mut rig, "one", "a", 7), Ok(()), "what is replaced does not count");
+    // Within one batch the second sees the first.
+    let batch = ["c", "d"].map(|at| Mutation::Put(Box::new(rig.putting("two", at, &[1; 3]))));
+    let results = rig.apply(batch.into());
+    assert!(results[0].is_ok() && results[1] == Err(Refusal::Quota), "{results:?}");
+    let mut rig = rig.again();
+    rig.writer.projects().set(quota(Some(10), None));
+    assert_eq!(put(&mut rig, "two", "d", 1), Err(Refusal::Quota), "it is known after a start");
+    let mut rig = rig.without_index();
+    rig.writer.projects().set(quota(Some(10), None));
+    assert_eq!(put(&mut rig, "two", "d", 1), Err(Refusal::Quota), "and without the index");
+    rig.delete("one", "a", None).expect("it goes");
+    assert_eq!(put(&mut rig, "two", "d", 1), Ok(()));
+    rig.writer.projects().set(quota(None, Some(3)));
+    assert_eq!(put(&mut rig, "two", "d", 1), Ok(()));
+    assert_eq!(put(&mut rig, "two", "d", 1), Err(Refusal::Quota), "versions count");
+    rig.writer.projects().set(Vec::new());
+    assert_eq!(put(&mut rig, "two", "d", 100), Ok(()));
 }
 
 #[test]

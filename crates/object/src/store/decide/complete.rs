@@ -26,6 +26,7 @@ impl<F: Files> Desk<'_, '_, '_, F> {
         let checksum = whole_checksum(&kept, &complete, &parts)?;
         let replaced = self.replaced(&bucket, &complete.key)?;
         self.quota(&bucket, size, replaced.as_ref().map_or(0, |kept| kept.entry.size))?;
+        self.project_quota(&bucket, size, replaced.as_ref())?;
         let upload = self.read_upload(&kept)?;
         let mut attributes = self.held(&bucket, upload.attributes)?;
         attributes.checksum = checksum;

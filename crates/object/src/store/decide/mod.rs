@@ -7,6 +7,7 @@ mod bucket;
 mod complete;
 mod delete;
 mod put;
+mod quota;
 mod upload;
 
 use std::sync::Arc;

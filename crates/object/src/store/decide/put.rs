@@ -26,6 +26,7 @@ impl<F: Files> Desk<'_, '_, '_, F> {
         let replaced = self.replaced(&bucket, &put.key)?;
         let less = replaced.as_ref().map_or(0, |kept| kept.entry.size);
         self.quota(&bucket, put.size, less)?;
+        self.project_quota(&bucket, put.size, replaced.as_ref())?;
         let (extents, body) = divide(put.body);
         let version = VersionRecord {
             bucket: bucket.id,

@@ -10,10 +10,11 @@ use redb::{Durability, ReadableDatabase, ReadableTable, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::kept::{BucketKept, Piece, decode, encode};
-use super::tables::{BUCKETS, LIVE, META, OWNERS};
+use super::tables::{BUCKETS, LIVE, META, OWNERS, USAGE};
 use crate::bucket::Bucket;
 use crate::name::{BucketId, BucketName, Owner};
 use crate::query::Usage;
+use crate::quota::Projects;
 use crate::store::StoreError;
 
 /// Buckets by name.
@@ -36,6 +37,22 @@ pub struct Books {
     pub next_sequence: u64,
     /// The bucket number that comes next.
     pub next_bucket: u32,
+    /// What buckets hold that hold something.
+    pub held_by_bucket: HashMap<BucketId, Usage>,
+    /// What all buckets of an owner hold together.
+    pub held_by_owner: HashMap<Owner, Usage>,
+    /// Who shares a quota.
+    pub projects: Arc<Projects>,
+}
+
+/// Something held, after a part of it was one thing and is another.
+pub fn shifted(held: Usage, before: Usage, now: Usage) -> Usage {
+    let shift = |held: u64, before: u64, now: u64| held.saturating_sub(before) + now;
+    Usage {
+        versions: shift(held.versions, before.versions, now.versions),
+        bytes: shift(held.bytes, before.bytes, now.bytes),
+        uploads: shift(held.uploads, before.uploads, now.uploads),
+    }
 }
 
 /// What a change does to the books, and to others' caches.
@@ -83,6 +100,7 @@ impl Books {
     /// less.
     pub fn take(&mut self, delta: &mut Delta) -> Vec<u32> {
         let changed = delta.live.keys().copied().collect();
+        self.take_usage(delta);
         for (segment, change) in delta.live.drain() {
             let live = self.live.entry(segment).or_default();
             *live = live.checked_add_signed(change).expect("no more goes than was there");
@@ -111,6 +129,39 @@ impl Books {
         changed
     }
 
+    /// Before the buckets are taken: one that goes has its owner still.
+    fn take_usage(&mut self, delta: &Delta) {
+        let new: HashMap<BucketId, &Owner> =
+            delta.buckets.values().flatten().map(|bucket| (bucket.id, &bucket.owner)).collect();
+        for (bucket, now) in &delta.usage {
+            let owner = new.get(bucket).copied().or_else(|| self.owner(*bucket)).cloned();
+            let before = match *now == Usage::default() {
+                true => self.held_by_bucket.remove(bucket),
+                false => self.held_by_bucket.insert(*bucket, *now),
+            };
+            if let Some(owner) = owner {
+                let held = self.held_by_owner.entry(owner).or_default();
+                *held = shifted(*held, before.unwrap_or_default(), *now);
+            }
+        }
+    }
+
+    /// Whose a bucket is.
+    pub fn owner(&self, bucket: BucketId) -> Option<&Owner> {
+        Some(&self.buckets.get(self.names.get(&bucket)?)?.owner)
+    }
+
+    /// What a bucket holds.
+    pub fn usage(&self, bucket: BucketId) -> Usage {
+        self.held_by_bucket.get(&bucket).copied().unwrap_or_default()
+    }
+
+    /// What the buckets of these owners hold together.
+    pub fn held(&self, owners: &[Owner]) -> Usage {
+        let held = owners.iter().filter_map(|owner| self.held_by_owner.get(owner));
+        held.fold(Usage::default(), |sum, held| shifted(sum, Usage::default(), *held))
+    }
+
     /// Reads the books from an index; `None` when it is new, or of another format.
     pub fn load(database: &redb::Database) -> Result<Option<(Self, Mark)>, StoreError> {
         let txn = database.begin_read()?;
@@ -137,6 +188,11 @@ impl Books {
         for bucket in txn.open_table(BUCKETS)?.iter()? {
             let kept: BucketKept = decode(bucket?.1.value())?;
             delta.buckets.insert(kept.bucket.name.clone(), Some(Arc::new(kept.bucket)));
+        }
+        for usage in txn.open_table(USAGE)?.iter()? {
+            let (bucket, counts) = usage?;
+            let (versions, bytes, uploads) = counts.value();
+            delta.usage.insert(BucketId(bucket.value()), Usage { versions, bytes, uploads });
         }
         books.take(&mut delta);
         Ok(Some((books, written.mark)))

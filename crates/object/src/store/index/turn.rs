@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use redb::ReadableTable;
 
-use super::books::{Books, Delta};
+use super::books::{Books, Delta, shifted};
 use super::kept::{BucketKept, Kept, Piece, decode, encode};
 use super::keys;
 use super::tables::{self, Tables};
@@ -15,6 +15,7 @@ use crate::entry::{Location, Sequence};
 use crate::mutation::Which;
 use crate::name::{BucketId, BucketName, Owner};
 use crate::query::Usage;
+use crate::quota::Project;
 use crate::store::StoreError;
 use crate::store::record::{Record, VersionRecord};
 
@@ -60,6 +61,24 @@ impl<'t, 'b> Turn<'t, 'b> {
             self.delta.usage.insert(bucket, Usage { versions, bytes, uploads });
         }
         Ok(self.delta.usage.get_mut(&bucket).expect("it was put there"))
+    }
+
+    /// The project whose quota an owner uses.
+    pub fn project(&self, owner: &Owner) -> Option<Arc<Project>> {
+        self.books.projects.of(owner)
+    }
+
+    /// What a project's members hold, within this change.
+    pub fn held(&self, project: &Project) -> Usage {
+        let mut held = self.books.held(&project.members);
+        for (bucket, now) in &self.delta.usage {
+            let new = || self.delta.buckets.values().flatten().find(|new| new.id == *bucket);
+            let owner = self.books.owner(*bucket).or_else(|| new().map(|new| &new.owner));
+            if owner.is_some_and(|owner| project.members.contains(owner)) {
+                held = shifted(held, self.books.usage(*bucket), *now);
+            }
+        }
+        held
     }
 
     /// A version, and whether it is its key's newest.
