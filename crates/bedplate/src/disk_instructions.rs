@@ -136,6 +136,9 @@ impl Served {
     fn turn(&mut self) {
         let Self { queue, scratch, single, .. } = self;
         while single.is_ready() {
+            if single.lane.looks_ahead(single.volume) {
+                queue.tell_ahead(&mut single.lane, single.volume);
+            }
             let Some(fetched) = queue.fetch(scratch) else { break };
             let fetched = fetched.expect("the driver makes sense");
             single.submit(u64::from(fetched.head), &fetched.request);

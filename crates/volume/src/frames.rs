@@ -245,6 +245,11 @@ impl Frames {
         places.sort_unstable();
         places
     }
+    /// Brings the entry of a leaf page near.
+    #[inline]
+    pub fn bring(&self, frame: Frame, entry: usize) {
+        self.region.bring(frame.0 as usize * BLOCK + PAGE_HEADER + entry * 8);
+    }
 
     /// An entry of a leaf page.
     #[inline]

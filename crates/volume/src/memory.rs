@@ -174,6 +174,23 @@ impl Region {
         // SAFETY: checked just now.
         unsafe { self.start.as_ptr().add(at) }
     }
+    /// Where a place of it lies, if it is one: for hints.
+    #[inline]
+    pub fn hint(&self, at: usize) -> *const u8 {
+        self.start.as_ptr().wrapping_add(at)
+    }
+    /// Brings a line near, if there is one.
+    #[inline]
+    pub fn bring(&self, at: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: it is only a hint, which reads nothing and never faults.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.hint(at).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = at;
+    }
     /// Bytes of it.
     #[inline]
     pub fn bytes(&self, at: usize, length: usize) -> &[u8] {

@@ -104,6 +104,13 @@ impl Table {
         let (page, entry) = (extent.0 as usize / TABLE_ENTRIES, extent.0 as usize % TABLE_ENTRIES);
         page * BLOCK + PAGE_HEADER + entry * ENTRY
     }
+    /// Brings what is known of an extent near.
+    #[inline]
+    pub fn bring(&self, extent: ExtentIndex) {
+        if extent.0 < self.extents {
+            self.region.bring(self.at(extent));
+        }
+    }
     fn word(&self, extent: ExtentIndex, part: usize) -> u32 {
         let at = self.at(extent) + part;
         u32::from_le_bytes(self.region.bytes(at, 4).try_into().expect("four bytes"))

@@ -11,6 +11,7 @@
 //! status byte, a loop, an index that jumps) the queue is [`Broken`] and is not
 //! fetched from again.
 
+mod ahead;
 mod area;
 mod chain;
 mod packed;

@@ -104,6 +104,19 @@ impl Split {
         Ok(Some(head))
     }
 
+    /// The first descriptor of the chain so many heads behind the next, if it is there
+    /// already as far as is known.
+    #[inline]
+    pub(super) fn ahead(&self, by: u16) -> Option<(u64, bool)> {
+        if self.seen.wrapping_sub(self.next) <= by {
+            return None;
+        }
+        let slot = usize::from(self.next.wrapping_add(by) & (self.size - 1));
+        let head = self.available.load16(4 + 2 * slot, Ordering::Relaxed);
+        let (address, _, flags, _) = (head < self.size).then(|| self.descriptor(head))?;
+        Some((address, flags & INDIRECT != 0))
+    }
+
     /// Has its memory mapped here.
     pub(super) fn warm(&self) {
         [self.descriptors, self.available, self.used].iter().for_each(Area::warm);

@@ -10,6 +10,7 @@
 //! after the next [`flush`], which makes groups of the log and everything before them
 //! durable by one sync. [`checkpoint`] writes the map itself, now and then.
 
+mod ahead;
 mod buffers;
 mod checkpoint;
 pub mod command;
@@ -171,6 +172,10 @@ pub struct Lane {
     events_lost: u64,
     /// A successor is about to take over: nothing is begun that it could not.
     saving: bool,
+    /// A block that is wanted next, of a pool in memory.
+    ahead: Option<(PoolIndex, Place)>,
+    /// A medium was written past the caches in this turn.
+    past: bool,
 }
 
 /// Why something cannot go on now.
@@ -220,6 +225,8 @@ impl Lane {
             events: VecDeque::with_capacity(MOST_EVENTS),
             events_lost: 0,
             saving: false,
+            ahead: None,
+            past: false,
         }
     }
     /// How many operations are in flight or wait.

@@ -169,15 +169,21 @@ impl Lane {
     /// Verifies the blocks of a part and copies what was asked of them to the segments.
     fn give_out(&mut self, part: &Part, segments: &[Segment]) -> Result<(), Fault> {
         let (mut skip, mut left) = (part.skip as usize, part.bytes as usize);
+        let ahead = self.take_ahead(part.pool);
         let pool = &self.pools[usize::from(part.pool.0)];
         let cipher = pool.keys.get(part.origin).ok_or(Fault::Closed)?;
         for index in 0..part.blocks {
             let from = if index == 0 { part.from as usize } else { 0 };
             let bytes = left.min(BLOCK - from);
             let whose = Whose { origin: part.origin, birth: part.birth, lba: part.lba.plus(index) };
-            let stored = match &pool.memory {
-                Some(memory) => memory.block(part.place.plus(index).bytes() as usize),
-                None => self.buffers.block(part.buffer, index),
+            let more = index + 1 < part.blocks;
+            let next = if more { Some(part.place.plus(index + 1)) } else { ahead };
+            let (stored, next) = match &pool.memory {
+                Some(memory) => {
+                    let hint = |place: Place| memory.hint(place.bytes() as usize);
+                    (memory.block(part.place.plus(index).bytes() as usize), next.map(hint))
+                }
+                None => (self.buffers.block(part.buffer, index), None),
             };
             let crc = part.crcs[index as usize];
             let good = through::load(
@@ -190,6 +196,7 @@ impl Lane {
                 skip,
                 from,
                 bytes,
+                next,
             );
             if !good {
                 self.corrupt(part.pool, part, index);

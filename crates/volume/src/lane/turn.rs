@@ -16,6 +16,9 @@ impl Lane {
     /// Does what is due. Called after each batch of requests and completions, and at the
     /// time that the last call gave: `None` means when something else happens.
     pub fn turn<P: Port>(&mut self, now: Nanos, port: &mut P) -> Option<Nanos> {
+        if std::mem::take(&mut self.past) {
+            crate::seal::settle();
+        }
         self.slab.append(&mut self.woken, &mut self.later);
         let mut next: Option<Nanos> = None;
         for index in 0..self.pools.len() {

@@ -146,6 +146,8 @@ impl Lane {
         asked: &mut Asked,
         segments: &[Segment],
     ) -> Step {
+        let ahead = self.take_ahead(index);
+        self.past = true;
         let pool = &mut self.pools[usize::from(index.0)];
         let run = match places(pool, number, lba, blocks) {
             Ok(run) => run,
@@ -156,17 +158,19 @@ impl Lane {
             return Step::Fail(Fault::Closed);
         };
         let memory = pool.memory.as_mut().expect("the medium is memory");
+        let next = ahead.map(|place| memory.hint(place.bytes() as usize));
         for done in 0..run.blocks {
             let (lba, place) = (lba.plus(done), run.place.plus(done));
             let whose = Whose { origin: run.origin, birth: run.birth, lba };
             let into = memory.block_mut(place.bytes() as usize);
-            let crc = through::store(
+            let crc = through::store_past(
                 cipher,
                 whose,
                 segments,
                 asked.done as usize,
                 &mut self.scratch,
                 into,
+                next,
             );
             if let Err(obstacle) = pool.state.map(number, lba, place, crc, &mut pool.log) {
                 let rest = Run { place, blocks: run.blocks - done, ..run };

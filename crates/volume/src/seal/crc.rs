@@ -82,7 +82,30 @@ pub fn checksum(seed: u32, block: &[u8; BLOCK]) -> u32 {
 #[inline]
 pub unsafe fn copy_and_check(seed: u32, from: *const u8, to: *mut u8) -> u32 {
     // SAFETY: by contract, and the best kernel runs here.
-    !unsafe { copy_with(Kernel::best(), !seed, from, to) }
+    !unsafe { copy_with::<false>(Kernel::best(), !seed, from, to, from) }
+}
+
+/// As [`copy_and_check`]. Meanwhile the block at `next`, which may be any address, is
+/// brought near.
+///
+/// # Safety
+/// As of [`copy_and_check`].
+#[inline]
+pub unsafe fn copy_and_bring(seed: u32, from: *const u8, to: *mut u8, next: *const u8) -> u32 {
+    // SAFETY: by contract, and the best kernel runs here.
+    !unsafe { copy_with::<false>(Kernel::best(), !seed, from, to, next) }
+}
+
+/// As [`copy_and_bring`], past the caches. What was written is seen in order by others
+/// after [`super::settle`].
+///
+/// # Safety
+/// As of [`copy_and_check`], and `to` is aligned to 64 bytes.
+#[inline]
+pub unsafe fn copy_past(seed: u32, from: *const u8, to: *mut u8, next: *const u8) -> u32 {
+    assert!((to as usize).is_multiple_of(64), "a whole line is written");
+    // SAFETY: by contract, and the best kernel runs here.
+    !unsafe { copy_with::<true>(Kernel::best(), !seed, from, to, next) }
 }
 
 /// Copies a block and goes on with the register, by a kernel.
@@ -90,19 +113,31 @@ pub unsafe fn copy_and_check(seed: u32, from: *const u8, to: *mut u8) -> u32 {
 /// # Safety
 /// As of [`copy_and_check`], and the processor can run the kernel.
 #[inline]
-pub(super) unsafe fn copy_with(kernel: Kernel, register: u32, from: *const u8, to: *mut u8) -> u32 {
+pub(super) unsafe fn copy_with<const PAST: bool>(
+    kernel: Kernel,
+    register: u32,
+    from: *const u8,
+    to: *mut u8,
+    next: *const u8,
+) -> u32 {
     match kernel {
         // SAFETY: by contract.
         Kernel::Portable => unsafe { super::portable::copy(register, from, to) },
         // SAFETY: by contract.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Single => unsafe { kernels::single::check::<true>(register, from, to, BLOCK) },
+        Kernel::Single => unsafe {
+            kernels::single::check::<true, PAST>(register, from, to, BLOCK, next)
+        },
         // SAFETY: by contract.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Double => unsafe { kernels::double::check::<true>(register, from, to, BLOCK) },
+        Kernel::Double => unsafe {
+            kernels::double::check::<true, PAST>(register, from, to, BLOCK, next)
+        },
         // SAFETY: by contract.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Quad => unsafe { kernels::quad::check::<true>(register, from, to, BLOCK) },
+        Kernel::Quad => unsafe {
+            kernels::quad::check::<true, PAST>(register, from, to, BLOCK, next)
+        },
     }
 }
 
@@ -129,16 +164,18 @@ pub(super) unsafe fn update_with(kernel: Kernel, register: u32, bytes: &[u8]) ->
         // SAFETY: as above; nothing is written without a copy.
         #[cfg(target_arch = "x86_64")]
         Kernel::Single => unsafe {
-            kernels::single::check::<false>(register, from, none, bytes.len())
+            kernels::single::check::<false, false>(register, from, none, bytes.len(), from)
         },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Kernel::Double => unsafe {
-            kernels::double::check::<false>(register, from, none, bytes.len())
+            kernels::double::check::<false, false>(register, from, none, bytes.len(), from)
         },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Kernel::Quad => unsafe { kernels::quad::check::<false>(register, from, none, bytes.len()) },
+        Kernel::Quad => unsafe {
+            kernels::quad::check::<false, false>(register, from, none, bytes.len(), from)
+        },
     }
 }
 

@@ -36,6 +36,10 @@ fn keys(key: &[u8; KEY]) -> Vec<XtsKey> {
     Kernel::available().map(make).collect()
 }
 
+/// A block as media that are memory have it.
+#[repr(align(64))]
+struct Aligned([u8; BLOCK]);
+
 /// Encrypts from `skew` bytes into a buffer to `skew` bytes into another.
 fn encrypted(key: &XtsKey, lba: u64, seed: u32, block: &[u8], skew: usize) -> (Vec<u8>, u32) {
     let mut from = vec![0; skew];
@@ -152,6 +156,27 @@ proptest! {
     }
 
     #[test]
+    fn past_the_caches_the_bytes_are_the_same(
+        block in arrays::<BLOCK>(), lba: u64, seed: u32, next: usize,
+    ) {
+        // A hint may be any address.
+        let next = std::ptr::without_provenance(next);
+        for key in keys(&published()) {
+            let (right, sum) = encrypted(&key, lba, seed, &block, 0);
+            let (mut stored, mut back) = (Aligned([0; BLOCK]), [0; BLOCK]);
+            let to = stored.0.as_mut_ptr();
+            // SAFETY: both are blocks, and the second is aligned.
+            let seen = unsafe { key.encrypt_past(lba, seed, block.as_ptr(), to, next) };
+            super::settle();
+            prop_assert!(stored.0[..] == right[..] && seen == sum, "{:?}", key);
+            let from = stored.0.as_ptr();
+            // SAFETY: both are blocks.
+            let seen = unsafe { key.decrypt_and_bring(lba, seed, from, back.as_mut_ptr(), next) };
+            prop_assert!(back == block && seen == sum, "{:?}", key);
+        }
+    }
+
+    #[test]
     fn kernels_check_alike(
         bytes in proptest::collection::vec(any::<u8>(), 0..9000), register: u32,
     ) {
@@ -167,13 +192,15 @@ proptest! {
     fn kernels_copy_alike(block in arrays::<BLOCK>(), register: u32) {
         let right = crc::portable(register, &block);
         for kernel in Kernel::available() {
-            let mut to = [0; BLOCK];
-            // SAFETY: only those that run here; both are a block.
-            let seen = unsafe {
-                crc::copy_with(kernel, register, block.as_ptr(), to.as_mut_ptr())
+            let (mut to, mut past) = ([0; BLOCK], Aligned([0; BLOCK]));
+            let (from, near, far) = (block.as_ptr(), to.as_mut_ptr(), past.0.as_mut_ptr());
+            // SAFETY: only those that run here; all are a block, and the last is aligned.
+            let (seen, far) = unsafe {
+                let near = crc::copy_with::<false>(kernel, register, from, near, from);
+                (near, crc::copy_with::<true>(kernel, register, from, far, from))
             };
-            prop_assert_eq!(seen, right, "{:?}", kernel);
-            prop_assert!(to == block, "{:?}", kernel);
+            prop_assert_eq!((seen, far), (right, right), "{:?}", kernel);
+            prop_assert!(to == block && past.0 == block, "{:?}", kernel);
         }
     }
 }

@@ -202,7 +202,30 @@ impl Cipher {
         }
     }
 
+    /// As [`Cipher::seal`], past the caches: for a medium that is memory. Meanwhile the
+    /// block at `next`, which may be any address, is brought near.
+    ///
+    /// # Safety
+    /// As of [`Cipher::seal`], and `to` is aligned to 64 bytes.
+    #[inline]
+    pub unsafe fn seal_past(
+        &self,
+        lba: Lba,
+        seed: u32,
+        from: *const u8,
+        to: *mut u8,
+        next: *const u8,
+    ) -> u32 {
+        match self {
+            // SAFETY: by contract.
+            Cipher::Plain => unsafe { crc::copy_past(seed, from, to, next) },
+            // SAFETY: by contract.
+            Cipher::Xts(key) => unsafe { key.encrypt_past(lba.0.into(), seed, from, to, next) },
+        }
+    }
+
     /// Turns what is stored into a block for a front end, if it is what was written.
+    /// Meanwhile the block at `next`, which may be any address, is brought near.
     ///
     /// # Errors
     /// [`Mismatch`]; then there are zeros at `to`.
@@ -217,12 +240,15 @@ impl Cipher {
         expected: u32,
         from: *const u8,
         to: *mut u8,
+        next: *const u8,
     ) -> Result<(), Mismatch> {
         let seen = match self {
             // SAFETY: by contract.
-            Cipher::Plain => unsafe { crc::copy_and_check(seed, from, to) },
+            Cipher::Plain => unsafe { crc::copy_and_bring(seed, from, to, next) },
             // SAFETY: by contract.
-            Cipher::Xts(key) => unsafe { key.decrypt_and_check(lba.0.into(), seed, from, to) },
+            Cipher::Xts(key) => unsafe {
+                key.decrypt_and_bring(lba.0.into(), seed, from, to, next)
+            },
         };
         if seen == expected {
             return Ok(());
@@ -344,7 +370,16 @@ mod tests {
             assert_eq!(crc, crc::checksum(seed, &stored));
             let open = |seed, stored: &[u8; BLOCK], back: &mut [u8; BLOCK]| {
                 // SAFETY: both are blocks.
-                unsafe { cipher.open(Lba(2), seed, crc, stored.as_ptr(), back.as_mut_ptr()) }
+                unsafe {
+                    cipher.open(
+                        Lba(2),
+                        seed,
+                        crc,
+                        stored.as_ptr(),
+                        back.as_mut_ptr(),
+                        stored.as_ptr(),
+                    )
+                }
             };
             assert_eq!(open(seed, &stored, &mut back), Ok(()));
             assert!(back == plain);
@@ -353,10 +388,10 @@ mod tests {
             assert!(back == [0; BLOCK]);
             let at = stored.as_mut_ptr();
             // SAFETY: a block, in place.
-            unsafe { cipher.open(Lba(2), seed, crc, at, at) }.expect("as it was written");
+            unsafe { cipher.open(Lba(2), seed, crc, at, at, at) }.expect("as it was written");
             assert!(stored == plain);
             // SAFETY: as above.
-            unsafe { cipher.open(Lba(2), seed, !crc, at, at) }.expect_err("as it was not");
+            unsafe { cipher.open(Lba(2), seed, !crc, at, at, at) }.expect_err("as it was not");
             assert!(stored == [0; BLOCK]);
         }
     }

@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 macro_rules! lanes {
     (
         $(#[$doc:meta])* $module:ident, $features:literal, $vector:ty, $blocks:literal;
-        load $move:literal $class:ident;
+        load $move:literal $class:ident; past $stream:ident;
         $(fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block)*
     ) => {
         $(#[$doc])*
@@ -43,6 +43,18 @@ macro_rules! lanes {
                 vector
             }
 
+            /// Writes memory: past the caches, for what is not read soon, or as usual.
+            ///
+            /// # Safety
+            /// A vector at `to` can be written; past the caches it is aligned.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub unsafe fn store<const PAST: bool>(to: *mut u8, vector: Vector) {
+                let to = to.cast::<Vector>();
+                // SAFETY: writable by contract, and aligned where it must be.
+                unsafe { if PAST { $stream(to, vector) } else { to.write_unaligned(vector) } }
+            }
+
             $(
                 #[inline]
                 #[target_feature(enable = $features)]
@@ -55,7 +67,7 @@ macro_rules! lanes {
 lanes! {
     /// AES-NI.
     single, "avx,sse4.2,aes,pclmulqdq", __m128i, 1;
-    load "vmovdqu" xmm_reg;
+    load "vmovdqu" xmm_reg; past _mm_stream_si128;
     fn spread(one: __m128i) -> Vector { one }
     fn first(one: __m128i) -> Vector { one }
     fn blocks(a: Vector) -> [__m128i; BLOCKS] { [a] }
@@ -80,7 +92,7 @@ lanes! {
 lanes! {
     /// VAES with AVX2.
     double, "avx2,sse4.2,aes,pclmulqdq,vaes,vpclmulqdq", __m256i, 2;
-    load "vmovdqu" ymm_reg;
+    load "vmovdqu" ymm_reg; past _mm256_stream_si256;
     fn spread(one: __m128i) -> Vector { _mm256_broadcastsi128_si256(one) }
     fn first(one: __m128i) -> Vector { _mm256_zextsi128_si256(one) }
     fn blocks(a: Vector) -> [__m128i; BLOCKS] {
@@ -108,7 +120,7 @@ lanes! {
 lanes! {
     /// VAES with AVX-512.
     quad, "avx512f,avx512bw,avx512dq,avx512vl,sse4.2,aes,pclmulqdq,vaes,vpclmulqdq", __m512i, 4;
-    load "vmovdqu64" zmm_reg;
+    load "vmovdqu64" zmm_reg; past _mm512_stream_si512;
     fn spread(one: __m128i) -> Vector { _mm512_broadcast_i32x4(one) }
     fn first(one: __m128i) -> Vector { _mm512_zextsi128_si512(one) }
     fn blocks(a: Vector) -> [__m128i; BLOCKS] {

@@ -33,6 +33,17 @@ mod equality;
 #[cfg(test)]
 mod speed;
 
+/// What was written past the caches is seen by others before anything that is written
+/// from now on.
+#[inline]
+pub fn settle() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 pub use kernel::Kernel;
 pub use keys::{Cipher, KeyRing, VolumeKey, WrappedKey};
 pub use xts::XtsKey;

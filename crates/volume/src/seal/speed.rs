@@ -62,7 +62,8 @@ fn kernels() {
             black_box(unsafe { crc::update_with(kernel, 1, block) });
         });
         // SAFETY: as above.
-        let copy = run(&mut |_, from, to| unsafe { crc::copy_with(kernel, 1, from, to) });
+        let copy =
+            run(&mut |_, from, to| unsafe { crc::copy_with::<false>(kernel, 1, from, to, from) });
         println!(
             "{:<12}  {encrypt:8.0} {sealed:7.0} {decrypt:8.0} {opened:7.0} {check:8.0} {copy:7.0}",
             format!("{kernel:?}")

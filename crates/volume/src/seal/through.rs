@@ -50,6 +50,30 @@ pub fn store(
     unsafe { cipher.seal(whose.lba, whose.seed(), from, into.as_mut_ptr()) }
 }
 
+/// As [`store`], past the caches, into a medium that is memory. Meanwhile the block at
+/// `next`, which may be any address, is brought near.
+#[inline]
+pub fn store_past(
+    cipher: &Cipher,
+    whose: Whose,
+    segments: &[Segment],
+    skip: usize,
+    scratch: &mut [u8; BLOCK],
+    into: &mut [u8; BLOCK],
+    next: Option<*const u8>,
+) -> u32 {
+    let from = match whole(segments, skip, BLOCK) {
+        Some(from) => from.cast_const(),
+        None => {
+            gather(segments, skip, scratch);
+            scratch.as_ptr()
+        }
+    };
+    let next = next.unwrap_or(from);
+    // SAFETY: as above; media begin at a page, and so do their blocks.
+    unsafe { cipher.seal_past(whose.lba, whose.seed(), from, into.as_mut_ptr(), next) }
+}
+
 /// A block in clear, as it is stored, and the checksum of that.
 pub fn close(cipher: &Cipher, whose: Whose, clear: &[u8; BLOCK], into: &mut [u8; BLOCK]) -> u32 {
     // SAFETY: both are blocks, and do not overlap.
@@ -65,9 +89,9 @@ pub fn open(
     stored: &[u8; BLOCK],
     clear: &mut [u8; BLOCK],
 ) -> bool {
+    let (from, to) = (stored.as_ptr(), clear.as_mut_ptr());
     // SAFETY: both are blocks, and do not overlap.
-    unsafe { cipher.open(whose.lba, whose.seed(), sum, stored.as_ptr(), clear.as_mut_ptr()) }
-        .is_ok()
+    unsafe { cipher.open(whose.lba, whose.seed(), sum, from, to, from) }.is_ok()
 }
 
 /// `bytes` of a stored block, from its byte `from` on, into segments, `skip` bytes into
@@ -85,12 +109,15 @@ pub fn load(
     skip: usize,
     from: usize,
     bytes: usize,
+    next: Option<*const u8>,
 ) -> bool {
     if bytes == BLOCK
         && let Some(into) = whole(segments, skip, BLOCK)
     {
+        let from = stored.as_ptr();
+        let next = next.unwrap_or(from);
         // SAFETY: a segment's block is writable by its contract; the stored one is ours.
-        return unsafe { cipher.open(whose.lba, whose.seed(), sum, stored.as_ptr(), into) }.is_ok();
+        return unsafe { cipher.open(whose.lba, whose.seed(), sum, from, into, next) }.is_ok();
     }
     let good = open(cipher, whose, sum, stored, scratch);
     if good {
@@ -143,7 +170,8 @@ mod tests {
                 &segments(&mut back),
                 0,
                 0,
-                BLOCK
+                BLOCK,
+                None
             ));
             assert_eq!(back[0], content);
             let mut part = vec![vec![0; 300], vec![0; 212]];
@@ -156,7 +184,8 @@ mod tests {
                 &segments(&mut part),
                 0,
                 512,
-                512
+                512,
+                None
             ));
             assert_eq!(part.concat(), content[512..1024]);
             one[17] ^= 1;
@@ -169,7 +198,8 @@ mod tests {
                 &segments(&mut back),
                 0,
                 0,
-                BLOCK
+                BLOCK,
+                None
             ));
             assert_eq!(back[0], vec![0; BLOCK], "nothing of a damaged block is given");
             let other = Whose { lba: Lba(98), ..whose };

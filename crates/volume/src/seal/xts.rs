@@ -43,20 +43,26 @@ impl fmt::Debug for XtsKey {
 
 /// Calls what the kernel of a key has under this name.
 macro_rules! call {
-    ($key:expr, $name:ident::<$check:literal>($($argument:expr),*)) => {
+    ($key:expr, $name:ident::<$check:literal, $past:literal>($($argument:expr),*; $next:expr)) => {
         match &$key.0 {
             // SAFETY: the block's addresses are good by the caller's contract.
             Expanded::Portable(key) => unsafe { key.$name::<$check>($($argument),*) },
             // SAFETY: as above, and the processor has the features: it was asked when
             // the key was expanded.
             #[cfg(target_arch = "x86_64")]
-            Expanded::Quad(rounds) => unsafe { quad::$name::<$check>(rounds, $($argument),*) },
+            Expanded::Quad(rounds) => unsafe {
+                quad::$name::<$check, $past>(rounds, $($argument),*, $next)
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Expanded::Double(rounds) => unsafe { double::$name::<$check>(rounds, $($argument),*) },
+            Expanded::Double(rounds) => unsafe {
+                double::$name::<$check, $past>(rounds, $($argument),*, $next)
+            },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
-            Expanded::Single(rounds) => unsafe { single::$name::<$check>(rounds, $($argument),*) },
+            Expanded::Single(rounds) => unsafe {
+                single::$name::<$check, $past>(rounds, $($argument),*, $next)
+            },
         }
     };
 }
@@ -116,7 +122,7 @@ impl XtsKey {
     /// are the same or do not overlap. Others may change them at the same time.
     #[inline]
     pub unsafe fn encrypt_block(&self, lba: u64, from: *const u8, to: *mut u8) {
-        call!(self, encrypt_block::<false>(lba, 0, from, to));
+        call!(self, encrypt_block::<false, false>(lba, 0, from, to; from));
     }
 
     /// Decrypts a block. Each byte at `from` is read once.
@@ -125,7 +131,7 @@ impl XtsKey {
     /// As of [`XtsKey::encrypt_block`].
     #[inline]
     pub unsafe fn decrypt_block(&self, lba: u64, from: *const u8, to: *mut u8) {
-        call!(self, decrypt_block::<false>(lba, 0, from, to));
+        call!(self, decrypt_block::<false, false>(lba, 0, from, to; from));
     }
 
     /// Encrypts a block and gives the checksum of what came out, as
@@ -141,7 +147,7 @@ impl XtsKey {
         from: *const u8,
         to: *mut u8,
     ) -> u32 {
-        !call!(self, encrypt_block::<true>(lba, !seed, from, to))
+        !call!(self, encrypt_block::<true, false>(lba, !seed, from, to; from))
     }
 
     /// Decrypts a block and gives the checksum of what went in, as
@@ -157,6 +163,42 @@ impl XtsKey {
         from: *const u8,
         to: *mut u8,
     ) -> u32 {
-        !call!(self, decrypt_block::<true>(lba, !seed, from, to))
+        !call!(self, decrypt_block::<true, false>(lba, !seed, from, to; from))
+    }
+
+    /// As [`XtsKey::encrypt_and_check`], past the caches: for memory that is not read
+    /// soon. Meanwhile the block at `next`, which may be any address, is brought near.
+    /// What was written is seen in order by others after [`super::settle`].
+    ///
+    /// # Safety
+    /// As of [`XtsKey::encrypt_block`], and `to` is aligned to 64 bytes.
+    #[inline]
+    pub unsafe fn encrypt_past(
+        &self,
+        lba: u64,
+        seed: u32,
+        from: *const u8,
+        to: *mut u8,
+        next: *const u8,
+    ) -> u32 {
+        assert!((to as usize).is_multiple_of(64), "a whole line is written");
+        !call!(self, encrypt_block::<true, true>(lba, !seed, from, to; next))
+    }
+
+    /// As [`XtsKey::decrypt_and_check`]. Meanwhile the block at `next`, which may be any
+    /// address, is brought near.
+    ///
+    /// # Safety
+    /// As of [`XtsKey::encrypt_block`].
+    #[inline]
+    pub unsafe fn decrypt_and_bring(
+        &self,
+        lba: u64,
+        seed: u32,
+        from: *const u8,
+        to: *mut u8,
+        next: *const u8,
+    ) -> u32 {
+        !call!(self, decrypt_block::<true, false>(lba, !seed, from, to; next))
     }
 }

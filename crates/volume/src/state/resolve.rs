@@ -58,6 +58,29 @@ impl State {
             .map_or_else(Mapping::default, |frame| self.frames.mapping(frame, entry)))
     }
 
+    /// Brings the entry of the map near that says where a block is.
+    #[inline]
+    pub fn bring_entry(&self, volume: VolumeNumber, lba: Lba) {
+        let (leaf, entry) = leaf_of(lba);
+        let frame = self.tree(volume).map_or(Frame::NONE, |tree| tree.link(leaf).frame());
+        if frame != Frame::NONE {
+            self.frames.bring(frame, entry);
+        }
+    }
+    /// Where a block is, as far as that is quickly known.
+    #[inline]
+    pub fn probably(&self, volume: VolumeNumber, lba: Lba) -> Option<Place> {
+        let (leaf, entry) = leaf_of(lba);
+        let frame = self.tree(volume)?.link(leaf).frame();
+        let place = (frame != Frame::NONE).then(|| self.frames.mapping(frame, entry).place)?;
+        place.is_some().then_some(place)
+    }
+    /// Brings what is known of the extent of a place near.
+    #[inline]
+    pub fn bring_extent(&self, place: Place) {
+        self.table.bring(place.extent());
+    }
+
     /// The first block at or after `lba`, and before `end`, that may hold something.
     /// Skips what has no page.
     pub fn next_mapped(
