@@ -167,20 +167,3 @@ impl<'a> Wish<'a> {
 pub fn high_limits() -> Limits {
     Limits { iops: Some(1_000_000_000), bandwidth: Some(1_000_000_000_000), ..Limits::NONE }
 }
-
-/// Seconds of processor time that a process has used.
-pub fn cpu_seconds(pid: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name may have spaces; it ends with the last parenthesis.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|it| it.parse::<f64>().ok()).unwrap_or(0.0);
-    Ok((ticks(11) + ticks(12)) / rustix::param::clock_ticks_per_second() as f64)
-}
-
-/// KiB of memory that a process holds.
-pub fn resident_kib(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let word = line.and_then(|line| line.split_whitespace().next());
-    word.and_then(|it| it.parse().ok()).context("a process without memory")
-}

@@ -1,7 +1,9 @@
 //! Every chore of this repository that is not `cargo build`: `cargo xtask help`
 //! lists them. Each says what it does while it does it.
 
+mod bench;
 mod bench_disk;
+mod bench_gateway;
 mod demo;
 mod disk_service;
 mod packages;
@@ -32,6 +34,8 @@ cargo xtask COMMAND
   bench disk [--seconds N] [--rounds N] [--rows LIST]
                             the disk service beside its peers, on this machine; and
                             the instructions that each layer adds to a request
+  bench gateway [--seconds N] [--rounds N] [--rows LIST] [--keys N] [--objects N]
+                            the object gateway beside nginx and s3s-fs, on this machine
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
   torture disk [--kills N] [--replacements N] [--pool-dir DIR]
@@ -53,6 +57,9 @@ fn main() -> Result<()> {
         Some("sim") => run::program("lab", "sim", rest),
         Some("bench") if rest.first().is_some_and(|what| what == "disk") => {
             bench_disk::run(&rest[1..])
+        }
+        Some("bench") if rest.first().is_some_and(|what| what == "gateway") => {
+            bench_gateway::run(&rest[1..])
         }
         Some("torture") if rest.first().is_some_and(|what| what == "record") => {
             torture_record::run(&rest[1..])

@@ -51,6 +51,9 @@ pub const DISK: &[&str] = &[
     "util-linux",
 ];
 
+/// For measuring objects: the peer that serves files, the client, certificates.
+pub const GATEWAY: &[&str] = &["nginx-light", "wrk", "openssl", "util-linux"];
+
 /// Installs those that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> =

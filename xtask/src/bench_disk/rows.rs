@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use model::volume::{Backing, DiskOrder, PoolMedium};
 
-use super::Bench;
 use super::client::{Seen, alone, ours, told};
 use super::peer::{Kind, image, qsd, rustvmm};
-use super::report::{Report, median};
+use super::{Bench, service};
+use crate::bench::report::{Report, median};
 use crate::disk_service::{Service, Wish, high_limits};
 
 /// MiB of the volumes.
@@ -38,7 +38,7 @@ pub fn turns<const N: usize>(
 
 /// A service with a volume that is nowhere, with limits that are counted.
 pub fn null_service(bench: &Bench) -> Result<Service> {
-    let service = bench.service()?;
+    let service = service(bench)?;
     service.volume(Wish {
         name: "null",
         backing: Backing::Null,
@@ -51,7 +51,7 @@ pub fn null_service(bench: &Bench) -> Result<Service> {
 
 /// A service with one volume in memory.
 pub fn memory_service(bench: &Bench, encrypt: bool) -> Result<Service> {
-    let service = bench.service()?;
+    let service = service(bench)?;
     service.pool("memory", PoolMedium::Memory, POOL)?;
     let limits = high_limits();
     service.volume(Wish { limits, encrypt, ..Wish::in_pool("a", "memory", VOLUME) })?;

@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use model::volume::{Backing, Limits};
 
-use super::Bench;
 use super::client::{Seen, fio, ours};
 use super::peer::{Kind, nbdkit, qsd, qsd_nbd};
-use super::report::{Report, median};
 use super::rows::{line, null_service, turns};
-use crate::disk_service::{Wish, cpu_seconds};
+use super::{Bench, service};
+use crate::bench::process::cpu_seconds;
+use crate::bench::report::{Report, median};
+use crate::disk_service::Wish;
 
 /// MiB of the file on the disk.
 const FILE: u64 = 2048;
@@ -20,7 +21,7 @@ const FILE: u64 = 2048;
 pub fn disk(bench: &Bench, report: &mut Report) -> Result<()> {
     let path = bench.disk.join("raw");
     write_through(&path)?;
-    let service = bench.service()?;
+    let service = service(bench)?;
     service.volume(Wish {
         name: "raw",
         backing: Backing::Raw { path: path.display().to_string() },

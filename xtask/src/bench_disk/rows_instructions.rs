@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::Bench;
-use super::report::Report;
+use crate::bench::report::Report;
 use crate::packages;
 
 /// Figures, with what is counted for each.

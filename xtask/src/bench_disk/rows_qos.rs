@@ -7,9 +7,9 @@ use anyhow::{Context, Result};
 use model::volume::{Backing, DiskOrder, Limits, PoolMedium};
 use serde_json::Value;
 
-use super::Bench;
 use super::client::ours;
-use super::report::{Report, median};
+use super::{Bench, service};
+use crate::bench::report::{Report, median};
 use crate::disk_service::{Service, Wish};
 
 /// From what a small volume has to what one core can serve.
@@ -19,7 +19,7 @@ const AGGRESSORS: usize = 7;
 
 /// Both.
 pub fn qos(bench: &Bench, report: &mut Report) -> Result<()> {
-    let service = bench.service()?;
+    let service = service(bench)?;
     exactness(bench, report, &service)?;
     victim(bench, report, &service)
 }

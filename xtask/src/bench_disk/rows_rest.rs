@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use model::volume::PoolMedium;
 
-use super::Bench;
 use super::client::{alone, ours, told};
-use super::report::{Report, median};
 use super::rows::null_service;
-use crate::disk_service::{Wish, cpu_seconds, resident_kib};
+use super::{Bench, service};
+use crate::bench::process::{cpu_seconds, resident_kib};
+use crate::bench::report::{Report, median};
+use crate::disk_service::Wish;
 
 /// Volumes that nobody uses.
 const IDLE: u32 = 1_000;
@@ -85,7 +86,7 @@ fn made_up(bench: &Bench, report: &mut Report) -> Result<()> {
 
 /// What a service at rest holds and uses.
 pub fn rest(bench: &Bench, report: &mut Report) -> Result<()> {
-    let service = bench.service()?;
+    let service = service(bench)?;
     let engine = service.status()?.pid;
     report.figure("engine_mib", resident_kib(engine)? as f64 / 1024.0);
     service.pool("memory", PoolMedium::Memory, 1024)?;
