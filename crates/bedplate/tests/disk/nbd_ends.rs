@@ -108,3 +108,58 @@ fn who_came_with_an_earlier_engine_is_hung_up_on_by_the_next() {
     }
     wait_until("all are gone", || clients(&service, "data") == 0);
 }
+
+#[test]
+fn who_is_served_when_the_engine_dies_is_hung_up_on_and_can_come_again() {
+    let (service, socket) = serve("died");
+    let mut before = connect(&socket);
+    use_it(&mut before, 5);
+    service.kill();
+    before.ended().expect("the next engine hangs up: what was in flight nobody knows");
+    let mut again = connect(&socket);
+    let mut read = [0; 4096];
+    again.send(READ, 4096, 4096, &[]).expect("sent");
+    again.reply(&mut read).expect("read");
+    assert!(read == [5; 4096], "it was acknowledged");
+    wait_until("the one before is gone", || clients(&service, "data") == 1);
+}
+
+/// More than a socket holds.
+const LARGE: u32 = 1 << 20;
+/// So many of that are more than the server keeps for one client.
+const MUCH: u64 = 24;
+
+/// How often the threads of a process have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let of = |status: String| {
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0)
+    };
+    let status = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status"));
+    tasks.filter_map(|task| status(task.ok()?).ok()).map(of).sum()
+}
+
+#[test]
+fn who_does_not_read_is_left_alone_until_it_does() {
+    let (service, socket) = serve("no-reader");
+    let (mut slow, mut other) = (connect(&socket), connect(&socket));
+    for _ in 0..MUCH {
+        slow.send(READ, 0, LARGE, &[]).expect("a few bytes are taken");
+    }
+    use_it(&mut other, 3);
+    let pid = service.status().pid;
+    let before = sleeps(pid);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let often = sleeps(pid).saturating_sub(before);
+    assert!(often < 1000, "it was looked at: {often} times in a second");
+    let mut data = vec![1; LARGE as usize];
+    for _ in 0..MUCH {
+        slow.reply(&mut data).expect("it is served on");
+    }
+    use_it(&mut slow, 4);
+    for client in [slow, other] {
+        client.goodbye().expect("the server hangs up");
+    }
+}

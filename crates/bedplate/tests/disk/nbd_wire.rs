@@ -71,6 +71,16 @@ impl Client {
         self.stream.read_exact(data)
     }
 
+    /// Waits for the server to hang up, though nothing was asked.
+    pub fn ended(mut self) -> io::Result<()> {
+        match self.stream.read(&mut [0; 1]) {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(io::Error::other("something came")),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Says goodbye as libnbd does, and waits for the server to hang up.
     pub fn goodbye(mut self) -> io::Result<()> {
         self.send(DISCONNECT, 0, 0, &[])?;

@@ -26,6 +26,8 @@ pub(crate) struct Clients {
     pub served: Served,
     pub handle: VolumeHandle,
     export: Export,
+    /// Of all its listeners: they count the clients together.
+    rules: Rules,
     listener: Option<Listener>,
     /// The listening socket once more, for who goes on with it.
     socket: OwnedFd,
@@ -89,7 +91,7 @@ impl Clients {
             read_only: served.read_only,
             key: u64::from(handle.0),
         };
-        Self { served, handle, export, listener: None, socket }
+        Self { served, handle, export, rules: Rules::default(), listener: None, socket }
     }
 
     fn listen(&mut self, engine: &Arc<Engine>, listening: Listening) -> io::Result<()> {
@@ -97,7 +99,7 @@ impl Clients {
         let sink = Arc::new(ToLane { engine: Arc::clone(engine), volume, handle });
         let exports = Arc::new(One(self.export.clone()));
         let clock = Arc::new(world::SystemClock::default());
-        let listener = Listener::start(listening, Rules::default(), exports, sink, clock);
+        let listener = Listener::start(listening, self.rules.clone(), exports, sink, clock);
         self.listener = Some(listener.map_err(io::Error::other)?);
         Ok(())
     }
@@ -127,7 +129,7 @@ impl Clients {
         key: SocketKey,
         socket: OwnedFd,
     ) -> Box<dyn FnOnce(Connection) -> NewSocket + Send> {
-        let (volume, gone) = (self.handle, gone(engine, None));
+        let (volume, gone) = (self.handle, gone(engine, self.rules.open.adopt()));
         Box::new(move |connection| NewSocket {
             key,
             volume,
@@ -152,10 +154,7 @@ impl Clients {
 }
 
 /// What happens when a client is gone.
-fn gone(
-    engine: &Arc<Engine>,
-    permit: Option<crate::nbd::Permit>,
-) -> Box<dyn FnOnce(SocketKey) + Send> {
+fn gone(engine: &Arc<Engine>, permit: crate::nbd::Permit) -> Box<dyn FnOnce(SocketKey) + Send> {
     let engine = Arc::downgrade(engine);
     Box::new(move |key| {
         if let Some(engine) = engine.upgrade()
@@ -190,7 +189,7 @@ impl ToLane {
             volume: self.handle,
             connection,
             transport: client.transport,
-            gone: gone(&self.engine, Some(client.permit)),
+            gone: gone(&self.engine, client.permit),
         };
         self.engine.lane.tell(move |lane| lane.add_socket(new)).map_err(io::Error::other)
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use model::Bytes;
 use model::volume::{DiskProblem, Pool, PoolMedium, PoolSpec};
 use serde::{Deserialize, Serialize};
+use volume::format::Layout;
 use volume::lane::{MediumIndex, PoolIndex};
 use volume::recover::{self, Piece, Recovered, Regions, Trust};
 use volume::seal::keys::{Cipher, Owner};
@@ -75,6 +76,14 @@ impl Ground {
                 bounce.write(self.descriptor(), *at, Some(bytes), bytes.len() as u64)
             }
             Piece::Zeros { at, bytes } => bounce.write(self.descriptor(), *at, None, *bytes),
+        }
+    }
+    /// Takes the room for the first bytes on the file system, where that can be done: a log
+    /// that finds none freezes its pool.
+    fn reserve(&self, bytes: u64) -> io::Result<()> {
+        match self {
+            Ground::File(medium) => medium.reserve(0, bytes).map(drop).map_err(io::Error::other),
+            Ground::Memory(_) => Ok(()),
         }
     }
     fn sync(&self) -> io::Result<()> {
@@ -400,6 +409,10 @@ fn format(ground: &Ground, bounce: &mut Bounce, size: u64) -> Result<(), DiskPro
     let pieces = recover::format(size, id).map_err(|error| {
         problem("pool_too_small", error.to_string(), "a pool has at least 16 MiB")
     })?;
+    let layout = Layout::for_blocks(u32::try_from(size / 4096).unwrap_or(u32::MAX));
+    if let Ok(layout) = layout {
+        ground.reserve(layout.data.first().bytes()).map_err(failed)?;
+    }
     let last = pieces.len().saturating_sub(1);
     for (at, piece) in pieces.iter().enumerate() {
         if at == last {

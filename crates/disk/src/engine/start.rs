@@ -82,6 +82,8 @@ pub fn run(settings: Settings) -> Result<(), EngineError> {
         Some(peer) => crate::handover::take_over(&settings, keeper, generation, peer)?,
         None => begin(&settings, keeper, generation, &deposits, &mut steps)?,
     };
+    // What came to us is ours by now; the rest need not stay open as long as we live.
+    drop(deposits);
     if settings.confine {
         let said = privilege::confine();
         *engine.confinement.lock().unwrap_or_else(PoisonError::into_inner) = said;
@@ -203,6 +205,13 @@ impl Engine {
     fn resume_sessions(self: &Arc<Self>, table: &Table, left: &Deposits) {
         for (key, deposit) in left {
             if key.starts_with("nbd-client/") {
+                // Whoever else has it, we and the keeper, would keep it open.
+                let shut = deposit.fd(0).and_then(|socket| {
+                    Ok(rustix::net::shutdown(socket, rustix::net::Shutdown::Both)?)
+                });
+                if let Err(error) = shut {
+                    tracing::warn!(key, %error, "an NBD client was gone already");
+                }
                 self.keeper.delete(key).ok();
                 continue;
             }

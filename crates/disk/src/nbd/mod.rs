@@ -43,7 +43,7 @@ pub mod wire;
 
 pub use connection::{Ask, Broken, Connection, RestoreError, Saved, StatusExtent, Ticket, Wanted};
 pub use export::{Agreed, Export, Exports};
-pub use listener::{Arrived, Listener, Listening, Permit, PlainTcp, Rules, Sink};
+pub use listener::{Arrived, Listener, Listening, Open, Permit, PlainTcp, Rules, Sink};
 pub use negotiation::{Negotiation, Progress, TlsMode};
 pub use pace::Pace;
 pub use tls::{ServerTls, TlsError, TlsSocket};

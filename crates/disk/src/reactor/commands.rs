@@ -73,7 +73,12 @@ impl Reactor {
                 let known = self.known(pool);
                 known.damaged += 1;
                 let (pool, place) = (&known.name, place.0);
-                tracing::error!(pool, place, "a page of the map is not what was written there");
+                tracing::error!(
+                    pool,
+                    place,
+                    "what the map says of this place is not so: a page of it is not what was \
+                     written there, or it names a place that is not in use"
+                );
             }
             Event::ReadFailed { pool, .. }
             | Event::WriteFailed { pool, .. }

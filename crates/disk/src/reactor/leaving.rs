@@ -81,7 +81,7 @@ impl Reactor {
         wake: OwnedFd,
     ) -> Result<SavedLane, (Completions, OwnedFd)> {
         let now = monotonic_nanos();
-        if !self.settle_for_leaving(now) {
+        if !self.settle_for_leaving() {
             return Err((ring, wake));
         }
         let memory = self.memory_in_flight();
@@ -102,9 +102,9 @@ impl Reactor {
     /// Nothing of the lane is on its way out: answers are visible, operations are given to
     /// the kernel. What it has for us by now is forwarded like all that comes later: the
     /// successor can work on it while it serves. Whether the lane can be saved.
-    fn settle_for_leaving(&mut self, now: u64) -> bool {
+    fn settle_for_leaving(&mut self) -> bool {
         self.pass_on();
-        self.publish(now);
+        self.publish();
         self.ring.submit().is_ok() && self.said.replies.is_empty() && self.lane.can_save()
     }
 

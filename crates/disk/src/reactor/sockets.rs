@@ -11,9 +11,8 @@ use super::turn::Armed;
 use super::{Front, Reactor, allocation, mark};
 use crate::nbd::{Connection, Pace, Received, Sent, Ticket, Transport};
 
-/// How long a client that does not read is left alone before it is tried again,
-/// nanoseconds.
-const PATIENCE: u64 = 200_000;
+/// In the turn of a poll's number: it is about what is sent.
+const SENDS: u16 = 1 << 15;
 
 /// Which client: a number that the engine gave it, never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -27,10 +26,10 @@ pub(super) struct Socket {
     pub transport: Transport,
     /// What it asked of the map, and is not known yet.
     pub questions: Vec<Question>,
-    /// Which of all that had this slot: late knocks are for others.
+    /// Which of all that had this slot: late knocks are for others. Below [`SENDS`].
     pub turn: u16,
     idle: Idle,
-    /// Its limits, or a client that does not read, keep it until then.
+    /// Its limits keep it until then.
     until: u64,
     /// When to look at it again.
     pace: Pace,
@@ -40,6 +39,9 @@ pub(super) struct Socket {
     held: u64,
     /// The ring tells when the socket is readable. Until then it is not asked.
     polled: bool,
+    /// It takes no more of what is sent: the client does not read. The ring tells when it
+    /// does; until then it is left alone.
+    stuck: bool,
     /// There may be bytes that a poll of the socket does not tell of.
     readable: bool,
     /// Its memory is full until something is answered and sent.
@@ -99,13 +101,14 @@ impl Reactor {
             connection,
             transport,
             questions,
-            turn: self.next_command as u16,
+            turn: self.next_command as u16 & !SENDS,
             idle: Idle::new(Polling::Adaptive, world::clock::monotonic_nanos()),
             until: 0,
             pace: Pace::default(),
             hold: 0,
             held: 0,
             polled: false,
+            stuck: false,
             readable: true,
             full: false,
             again: false,
@@ -163,7 +166,7 @@ impl Reactor {
     /// Takes requests of a client. Whether there were any; whether to look again.
     pub(super) fn visit_socket(&mut self, slot: u16, now: u64, quantum: u32) -> (bool, bool) {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (false, false) };
-        if socket.dead {
+        if socket.dead || socket.stuck {
             return (false, false);
         }
         if socket.until.max(socket.held) > now {
@@ -238,9 +241,9 @@ impl Reactor {
     }
 
     /// Sends what there is. A client that has ended goes.
-    pub(super) fn publish_socket(&mut self, slot: u16, now: u64) {
+    pub(super) fn publish_socket(&mut self, slot: u16) {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return };
-        if !socket.dead && socket.connection.has_output() {
+        if !socket.dead && !socket.stuck && socket.connection.has_output() {
             socket.again = true;
             match socket.transport.send(&mut socket.connection) {
                 Ok(Sent::All) if socket.hold > 0 => {
@@ -248,7 +251,11 @@ impl Reactor {
                     socket.held = world::clock::monotonic_nanos() + socket.hold;
                 }
                 Ok(Sent::All) => {}
-                Ok(Sent::Some) => socket.until = now + PATIENCE,
+                Ok(Sent::Some) => {
+                    socket.stuck = true;
+                    let number = poll_number(slot, socket.turn | SENDS);
+                    self.ring.poll_writable_once(number, socket.transport.socket());
+                }
                 Err(_) => socket.dead = true,
             }
         }
@@ -270,6 +277,9 @@ impl Reactor {
             if socket.polled {
                 self.ring.cancel_poll(poll_number(slot, socket.turn));
             }
+            if socket.stuck {
+                self.ring.cancel_poll(poll_number(slot, socket.turn | SENDS));
+            }
             // The poll must be over before the descriptor's number is somebody else's.
             let _ = self.ring.submit();
             socket.transport.hang_up();
@@ -278,13 +288,17 @@ impl Reactor {
         (true, false)
     }
 
-    /// The ring says that a socket is readable.
+    /// The ring says that a socket is readable, or takes what is sent.
     pub(super) fn socket_knocked(&mut self, slot: u16, turn: u16, more: bool) {
         let Some(Some(socket)) = self.sockets.get_mut(usize::from(slot)) else { return };
-        if socket.turn != turn {
+        if socket.turn != turn & !SENDS {
             return;
         }
-        socket.polled = more;
+        if turn & SENDS != 0 {
+            socket.stuck = false;
+        } else {
+            socket.polled = more;
+        }
         self.wake(Front::Socket(slot));
     }
 
@@ -298,6 +312,9 @@ impl Reactor {
         let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Armed::Knocks };
         if socket.dead {
             return Armed::Knocks;
+        }
+        if socket.stuck {
+            return Armed::Waits(u64::MAX);
         }
         if socket.until.max(socket.held) > now {
             return Armed::Waits(socket.until.max(socket.held));

@@ -62,7 +62,7 @@ impl Reactor {
             self.pass_on();
             self.hear_events();
         }
-        self.publish(now);
+        self.publish();
         if let Err(error) = self.ring.submit() {
             // Without its ring a lane cannot go on; the next engine may.
             panic!("{error}");
@@ -182,11 +182,11 @@ impl Reactor {
     }
 
     /// Makes answers visible, once for each front end that has any.
-    pub(super) fn publish(&mut self, now: u64) {
+    pub(super) fn publish(&mut self) {
         while let Some(front) = self.touched.pop() {
             match front {
                 Front::Guest(slot) => self.publish_guest(slot),
-                Front::Socket(slot) => self.publish_socket(slot, now),
+                Front::Socket(slot) => self.publish_socket(slot),
             }
         }
     }

@@ -126,7 +126,7 @@ impl Medium {
     /// Opens what is there.
     pub fn open(path: &Path, opening: Opening) -> Result<Self, MediumError> {
         let kind = kind_of(path)?;
-        let (file, direct) = open(path, kind, opening)?;
+        let (file, direct) = open_within(path, kind, opening)?;
         let medium = Self::of(file, path.to_owned(), kind, direct)?;
         medium.lock(opening.lock_within)?;
         if opening.direct && !medium.direct {
@@ -241,6 +241,19 @@ impl Medium {
         }
     }
 
+    /// Takes the room for a range from what is below now, so that later writes of it find
+    /// it. What is there stays. `false` when that cannot be done here.
+    pub fn reserve(&self, at: u64, length: u64) -> Result<bool, MediumError> {
+        loop {
+            match rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, at, length) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(false),
+                Err(errno) => return Err(self.refused("take room for a range", errno.into())),
+            }
+        }
+    }
+
     /// Reads exactly so many bytes, and waits: for recovery, not for requests. The
     /// buffer must be aligned as [`Medium::alignment`] says.
     pub fn read_now(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
@@ -270,6 +283,25 @@ fn kind_of(path: &Path) -> Result<MediumKind, MediumError> {
         kind if kind.is_file() => Ok(MediumKind::File),
         kind if kind.is_block_device() => Ok(MediumKind::Device),
         _ => Err(MediumError::Kind { path: path.to_owned() }),
+    }
+}
+
+/// As [`open`], but a device that a process had which died is waited for: the kernel gives
+/// it to nobody else before that process's I/O has let go of it.
+#[expect(clippy::disallowed_methods, reason = "this waits for another process, in real time")]
+fn open_within(
+    path: &Path,
+    kind: MediumKind,
+    opening: Opening,
+) -> Result<(File, bool), MediumError> {
+    let began = std::time::Instant::now();
+    loop {
+        match open(path, kind, opening) {
+            Err(MediumError::Busy { .. }) if began.elapsed() < opening.lock_within => {
+                std::thread::sleep(LOCK_STEP);
+            }
+            other => return other,
+        }
     }
 }
 

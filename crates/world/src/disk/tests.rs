@@ -259,6 +259,22 @@ fn a_medium_is_made_once_held_by_one_and_only_grows() {
 }
 
 #[test]
+fn room_is_taken_before_it_is_written() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    let medium = place.medium(4 << 20);
+    let taken = || std::fs::metadata(place.0.join("disk")).expect("a file").blocks() * 512;
+    let before = taken();
+    if medium.reserve(0, 1 << 20).expect("no error") {
+        assert!(taken() >= before + (1 << 20), "{before} bytes, then {}", taken());
+        assert_eq!(medium.size(), 4 << 20);
+        let mut block = Buffer::new(BLOCK);
+        medium.read_now(8192, block.part(0)).expect("it is there");
+        assert!(block.part(0) == [0; BLOCK], "what is there stays");
+    }
+}
+
+#[test]
 fn memory_is_a_medium_and_a_directory_is_not() {
     let medium = Medium::memory("test", 1 << 20).expect("memory");
     assert_eq!(

@@ -338,18 +338,29 @@ impl Ring {
     /// Tells each time that a descriptor becomes readable, until it is cancelled. The
     /// completion has the number given here, and says whether the poll goes on.
     pub fn poll(&mut self, user_data: u64, descriptor: BorrowedFd<'_>) {
-        self.poll_for(user_data, descriptor, true);
+        self.poll_for(user_data, descriptor, libc::POLLIN, true);
     }
 
     /// Tells once that a descriptor is readable, at once if it is already. Who does not
     /// want to be woken by more of it while it works asks so, each time it waits.
     pub fn poll_once(&mut self, user_data: u64, descriptor: BorrowedFd<'_>) {
-        self.poll_for(user_data, descriptor, false);
+        self.poll_for(user_data, descriptor, libc::POLLIN, false);
     }
 
-    fn poll_for(&mut self, user_data: u64, descriptor: BorrowedFd<'_>, always: bool) {
-        let events = libc::POLLIN as u32;
-        let entry = opcode::PollAdd::new(types::Fd(descriptor.as_raw_fd()), events).multi(always);
+    /// Tells once that a descriptor takes bytes, at once if it does already.
+    pub fn poll_writable_once(&mut self, user_data: u64, descriptor: BorrowedFd<'_>) {
+        self.poll_for(user_data, descriptor, libc::POLLOUT, false);
+    }
+
+    fn poll_for(
+        &mut self,
+        user_data: u64,
+        descriptor: BorrowedFd<'_>,
+        events: libc::c_short,
+        always: bool,
+    ) {
+        let descriptor = types::Fd(descriptor.as_raw_fd());
+        let entry = opcode::PollAdd::new(descriptor, events as u32).multi(always);
         assert!(user_data < POLL, "the two highest bits are the ring's");
         self.put(entry.build().user_data(user_data | POLL));
     }

@@ -53,6 +53,9 @@ pub struct Rules {
     pub tls_required: bool,
     /// Whether it may be left out over TCP.
     pub plain_tcp: PlainTcp,
+    /// What counts the connections: those of every listener that has these rules, one after
+    /// the other or at a time.
+    pub open: Open,
 }
 
 impl Default for Rules {
@@ -64,6 +67,7 @@ impl Default for Rules {
             tls: None,
             tls_required: false,
             plain_tcp: PlainTcp::Loopback,
+            open: Open::default(),
         }
     }
 }
@@ -119,34 +123,49 @@ pub trait Sink: Send + Sync {
     fn arrived(&self, client: Arrived);
 }
 
+/// How many connections are open.
+#[derive(Clone, Debug, Default)]
+pub struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    /// One more, that is there already: it came to a predecessor.
+    pub fn adopt(&self) -> Permit {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        Permit { open: self.clone() }
+    }
+    /// One more, if there are fewer than so many.
+    fn permit(&self, most: usize) -> Option<Permit> {
+        let permit = Permit { open: self.clone() };
+        let before = self.0.fetch_add(1, Ordering::AcqRel);
+        (before < most).then_some(permit)
+    }
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// One of the connections that may be open. Given back when dropped.
 #[derive(Debug)]
 pub struct Permit {
-    counts: Arc<Counts>,
+    open: Open,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.counts.open.fetch_sub(1, Ordering::AcqRel);
+        self.open.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
-/// How many there are.
+/// How many negotiate.
 #[derive(Debug, Default)]
 struct Counts {
-    open: AtomicUsize,
     negotiating: Mutex<usize>,
     fewer: Condvar,
     stopping: AtomicBool,
 }
 
 impl Counts {
-    fn permit(self: &Arc<Self>, most: usize) -> Option<Permit> {
-        let permit = Permit { counts: self.clone() };
-        let before = self.open.fetch_add(1, Ordering::AcqRel);
-        (before < most).then_some(permit)
-    }
-
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
@@ -213,15 +232,9 @@ impl Listener {
         Ok(Self { shared, wake, thread: Some(thread) })
     }
 
-    /// A permit for a connection that was taken over from a predecessor; `None` when
-    /// there are too many.
-    pub fn permit(&self) -> Option<Permit> {
-        self.shared.counts.permit(self.shared.rules.connections)
-    }
-
     /// Connections that are open.
     pub fn open(&self) -> usize {
-        self.shared.counts.open.load(Ordering::Acquire)
+        self.shared.rules.open.count()
     }
 }
 
@@ -283,6 +296,21 @@ fn wait(socket: std::os::fd::BorrowedFd<'_>, what: PollFlags, time: Duration) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_came_to_a_predecessor_counts_too() {
+        let rules = Rules { connections: 2, ..Rules::default() };
+        let adopted = rules.open.adopt();
+        // The next listener of the same volume, after a pause.
+        let later = rules.clone();
+        let second = later.open.permit(later.connections).expect("room for one more");
+        assert!(later.open.permit(later.connections).is_none(), "there are two");
+        assert_eq!(rules.open.count(), 2);
+        drop(adopted);
+        assert!(later.open.permit(later.connections).is_some(), "one is gone");
+        drop(second);
+        assert_eq!(rules.open.count(), 0);
+    }
 
     #[test]
     fn who_may_speak_in_the_clear() {

@@ -35,7 +35,7 @@ enum Gone {
 pub(super) fn spawn(shared: &Arc<Shared>, client: OwnedFd, peer: Option<SocketAddr>) {
     let name = peer.map_or_else(|| "unix".to_owned(), |peer| peer.to_string());
     let mode = shared.rules.mode(peer.map(|peer| peer.ip()));
-    let permit = shared.counts.permit(shared.rules.connections);
+    let permit = shared.rules.open.permit(shared.rules.connections);
     let (Some(mode), Some(permit)) = (mode, permit) else {
         tracing::warn!(peer = name, "an NBD client is turned away: too many, or not allowed");
         return shared.counts.end();
