@@ -14,6 +14,9 @@ pub struct Arguments {
     /// The vhost-user socket; without one, a target in this process that does nothing
     #[arg(long)]
     socket: Option<PathBuf>,
+    /// The socket is of NBD; this is the export
+    #[arg(long, value_name = "EXPORT", requires = "socket")]
+    nbd: Option<String>,
     /// Queues
     #[arg(long, default_value_t = 1)]
     queues: u16,
@@ -111,6 +114,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     };
     let options = Options {
         socket: arguments.socket.clone(),
+        nbd: arguments.nbd.clone(),
         queues: arguments.queues,
         shape,
         plan: plan(arguments, nanos),

@@ -10,7 +10,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::Value;
 
 use super::load::Load;
-use super::{Figures, Orders};
+use super::{Figures, LONG, Orders};
 use crate::disk_service::{Service, Wish};
 
 /// MiB of each volume.
@@ -24,6 +24,8 @@ const EACH: Duration = Duration::from_secs(3);
 const AROUND: Duration = Duration::from_secs(180);
 /// So many strikes are between two snapshots.
 const SNAPSHOT: u32 = 6;
+/// The volume that is served by NBD.
+const BY_NBD: &str = "by-nbd";
 /// What each client does, beside its number.
 const LOAD: [&str; 14] = [
     "--depth",
@@ -65,6 +67,7 @@ pub fn strike(orders: &Orders) -> Result<Figures> {
         let more = [&LOAD[..], &["--verify", &id, "--seed", &id, "--pause", "200"]].concat();
         loads.push(Load::start(&orders.program, name, &socket, &more)?);
     }
+    loads.push(by_nbd(orders, &service)?);
     let mut torture = Torture { service, loads, chance: orders.seed | 1, seen: Figures::default() };
     let began = Instant::now();
     if let Err(error) = torture.all(orders.kills, orders.replacements) {
@@ -73,6 +76,14 @@ pub fn strike(orders: &Orders) -> Result<Figures> {
     let mut seen = torture.end(orders)?;
     seen.told.push(format!("struck for {:.1} s", began.elapsed().as_secs_f64()));
     Ok(seen)
+}
+
+/// A client of NBD, with a volume of its own.
+fn by_nbd(orders: &Orders, service: &Service) -> Result<Load> {
+    service.volume(Wish::in_pool(BY_NBD, "pool", VOLUME))?;
+    let socket = service.serve(BY_NBD)?;
+    let own = ["--nbd", BY_NBD, "--verify", "4", "--seed", "4", "--pause", "200"];
+    Load::start(&orders.program, BY_NBD, &socket, &[&LOAD[..], &own].concat())
 }
 
 struct Torture {
@@ -195,7 +206,12 @@ impl Torture {
             // less than it tells.
             let longest = load.pauses.iter().filter(|(_, to)| *to > at);
             let longest = longest.map(|(from, to)| to - at.max(*from)).max().unwrap_or(200_000);
+            if longest > LONG {
+                self.seen.long_waits += 1;
+                self.seen.told.push(long_wait(load, longest, strike));
+            }
             match strike {
+                Strike::Kill if load.volume == BY_NBD => self.seen.first_by_nbd.push(longest),
                 Strike::Kill => self.seen.first_answers.push(longest),
                 Strike::KillReplacing => {}
                 Strike::Replace => {
@@ -207,7 +223,8 @@ impl Torture {
         Ok(())
     }
 
-    /// A snapshot under load is a moment between its order and its answer.
+    /// A snapshot under load is a moment between its order and its answer. Every second one
+    /// is looked at by a clone of it.
     fn snapshot(&mut self, number: u32) -> Result<()> {
         let name = format!("s{number}");
         let load = self.loads.iter_mut().find(|load| load.volume == "snapped");
@@ -217,14 +234,28 @@ impl Torture {
             .order(&DiskOrder::VolumeSnapshot { volume: "snapped".into(), name: name.clone() })?;
         load.order(&format!("end {name}"), "ended")?;
         let snapshot = format!("snapped@{name}");
-        let socket = self.service.attach(&snapshot, true)?;
+        let clone = (self.seen.snapshots % 2 == 1).then(|| format!("clone-{number}"));
+        if let Some(name) = clone.clone() {
+            let limits = model::volume::Limits::NONE;
+            self.service.order(&DiskOrder::VolumeClone {
+                snapshot: snapshot.clone(),
+                name,
+                limits,
+            })?;
+        }
+        let looked_at = clone.clone().unwrap_or_else(|| snapshot.clone());
+        let socket = self.service.attach(&looked_at, true)?;
         let line = load.order(&format!("check {name} {}", socket.display()), "checked")?;
         if !line["error"].is_null() {
-            bail!("the snapshot cannot be read: {line}");
+            bail!("{looked_at} cannot be read: {line}");
         }
         self.seen.snapshots += 1;
+        self.seen.clones += u32::from(clone.is_some());
         self.count(&line);
-        self.service.order(&DiskOrder::Detach { volume: snapshot.clone() })?;
+        self.service.order(&DiskOrder::Detach { volume: looked_at })?;
+        if let Some(volume) = clone {
+            self.service.order(&DiskOrder::VolumeDelete { volume })?;
+        }
         self.service.order(&DiskOrder::VolumeDelete { volume: snapshot }).map(drop)
     }
 
@@ -245,26 +276,49 @@ impl Torture {
         for load in std::mem::take(&mut self.loads) {
             let line = load.end().with_context(|| self.service.log())?;
             self.count(&line);
+            self.seen.hung_up += line["hung_up"].as_u64().unwrap_or(0);
         }
-        if !self.seen.clean() {
+        if self.seen.hung_up > u64::from(self.seen.kills) {
+            self.seen.errors += 1;
+            let told = format!("a client of NBD was hung up on {} times", self.seen.hung_up);
+            self.seen.told.push(told);
+        }
+        if !self.seen.clean() || self.seen.long_waits > 0 {
             self.seen.told.push(kept_log(orders, &self.service));
         }
         Ok(std::mem::take(&mut self.seen))
     }
 }
 
+/// Says of a long wait when it was, by the clock of the log.
+fn long_wait(load: &Load, longest: u64, strike: Strike) -> String {
+    let ended = load.pauses.iter().map(|(_, to)| *to).max().unwrap_or_default();
+    let (ago, longest) = (monotonic().saturating_sub(ended) / 1_000_000, longest / 1_000_000);
+    let now = model::Timestamp::from_micros(since_epoch());
+    let volume = &load.volume;
+    format!("{strike:?}: {volume} waited {longest} ms for an answer, {ago} ms before {now}")
+}
+
 /// Keeps what the service logged, which else goes away with its folder. Says where.
 fn kept_log(orders: &Orders, service: &Service) -> String {
-    let kept = std::env::temp_dir().join(format!("torture-disk-{}.log", orders.seed));
+    let name = format!("torture-disk-{}-{}.log", orders.seed, std::process::id());
+    let kept = std::env::temp_dir().join(name);
     match std::fs::copy(service.directory.join("service.log"), &kept) {
         Ok(_) => format!("the log of the service: {}", kept.display()),
         Err(error) => format!("the log of the service could not be kept: {error}"),
     }
 }
 
-fn kill(pid: u32) -> Result<()> {
+/// Kills an engine.
+pub fn kill(pid: u32) -> Result<()> {
     let pid = Pid::from_raw(pid.cast_signed()).context("an engine has a process")?;
     kill_process(pid, Signal::KILL).context("killing the engine")
+}
+
+/// Microseconds of the clock that the log is written by.
+fn since_epoch() -> i64 {
+    let time = clock_gettime(ClockId::Realtime);
+    time.tv_sec * 1_000_000 + time.tv_nsec / 1_000
 }
 
 /// Nanoseconds of the clock that the clients tell of.

@@ -115,27 +115,28 @@ impl Client {
                 }
             }
         }
-        watch.scale.refine();
-        run.measured.end(watch.scale, watch.last - watch.began);
+        watch.finish(&mut run.measured);
         Ok(run.measured)
     }
 }
 
 /// The moments of a run, in ticks.
-struct Watch {
+pub(super) struct Watch {
     scale: Scale,
     began: u64,
-    end: u64,
+    /// When a run of limited time ends.
+    pub end: u64,
     /// When the last answer came.
     last: u64,
-    attend_at: u64,
+    /// When somebody is asked the next time whether to go on.
+    pub attend_at: u64,
     pause: u64,
     every: u64,
     spin: u64,
 }
 
 impl Watch {
-    fn begin(plan: &Plan) -> Self {
+    pub fn begin(plan: &Plan) -> Self {
         let scale = Scale::begin();
         let began = ticks::now();
         let end = plan.nanos.map_or(u64::MAX, |nanos| began + scale.ticks(nanos));
@@ -144,8 +145,9 @@ impl Watch {
         Self { scale, began, end, last: began, attend_at: began + every, pause, every, spin }
     }
 
+    /// Something was answered.
     #[inline]
-    fn answered(&mut self, now: u64, measured: &mut Measured) {
+    pub fn answered(&mut self, now: u64, measured: &mut Measured) {
         let gap = now - self.last;
         measured.gap = measured.gap.max(gap);
         if gap > self.pause {
@@ -155,12 +157,18 @@ impl Watch {
     }
 
     /// Whether the disk still answers; when to look the next time.
-    fn in_time(&mut self, now: u64) -> io::Result<()> {
+    pub fn in_time(&mut self, now: u64) -> io::Result<()> {
         self.attend_at = now + self.every;
         if self.scale.nanos(now - self.last) > PATIENCE {
             return Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer"));
         }
         Ok(())
+    }
+
+    /// The run is over.
+    pub fn finish(mut self, measured: &mut Measured) {
+        self.scale.refine();
+        measured.end(self.scale, self.last - self.began);
     }
 }
 

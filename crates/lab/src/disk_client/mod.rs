@@ -9,7 +9,8 @@
 //!
 //! Read in this order: [`connection`] (messages and features), [`queue`] (requests and
 //! memory), [`split`] and [`packed`] (rings), [`client`] (the loop), [`ledger`] (what
-//! must be true), [`session`] (the program `bedplate lab disk-client`).
+//! must be true), [`nbd`] (the same by NBD), [`session`] (the program `bedplate lab
+//! disk-client`).
 
 pub mod chain;
 pub mod cipher;
@@ -20,6 +21,7 @@ pub mod ledger;
 pub mod measured;
 pub mod memory;
 pub mod message;
+pub mod nbd;
 pub mod packed;
 pub mod plan;
 pub mod queue;

@@ -20,6 +20,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use serde_json::{Value, json};
 
 use super::ledger::Moment;
+use super::nbd::NbdClient;
 use super::plan::MOST_BLOCKS;
 use super::target::{Behaviour, Target};
 use super::{BLOCK, Client, Connection, Ledger, Measured, Pattern, Plan, Shape, Wish};
@@ -29,6 +30,8 @@ use super::{BLOCK, Client, Connection, Ledger, Measured, Pattern, Plan, Shape, W
 pub struct Options {
     /// The server's socket; without one, a target in this process that does nothing.
     pub socket: Option<PathBuf>,
+    /// The socket is of NBD, and this is the export.
+    pub nbd: Option<String>,
     /// Queues.
     pub queues: u16,
     /// What each queue is like.
@@ -52,29 +55,23 @@ pub fn run(options: &Options) -> io::Result<Value> {
     let Some(socket) = &options.socket else { return ceiling(options) };
     let mut shape = options.shape;
     shape.most_blocks = shape.most_blocks.max(MOST_BLOCKS);
-    let wish = Wish { socket: socket.clone(), queues: options.queues, shape };
-    let connection = Connection::open(&wish)?;
-    let (plan, features) = (fitted(&options.plan, &connection)?, connection.features);
-    let blocks = (plan.first + plan.blocks) as usize;
-    let ledger = options.verify.map(|volume| Ledger::new(volume, blocks));
-    let sectors = connection.sectors;
-    let mut client = Client::new(connection, shape.depth, ledger);
+    let (mut client, plan, started) = open(options, socket, shape)?;
     let pass = pass(&plan);
     if options.fill {
-        client.run(&Plan { writes: 1000, ..pass.clone() }, |_, _| true)?;
+        client.run(&Plan { writes: 1000, ..pass.clone() }, &mut |_, _| true)?;
     }
     let mut orders = options.orders.then(|| Orders::listen(shape, plan.clone()));
     if options.orders {
-        say(&json!({ "started": { "sectors": sectors, "features": features } }));
+        say(&json!({ "started": started }));
     }
-    let measured = client.run(&plan, |ledger, measured| match &mut orders {
+    let measured = client.run(&plan, &mut |ledger, measured| match &mut orders {
         Some(orders) => orders.attend(ledger, measured),
         None => true,
     })?;
     let mut line = measured.json();
-    if client.ledger.is_some() {
+    if client.ledger().is_some() {
         // At the end everything is read once.
-        let read = client.run(&Plan { writes: 0, ..pass }, |_, _| true)?;
+        let read = client.run(&Plan { writes: 0, ..pass }, &mut |_, _| true)?;
         line["scan"] = json!({ "requests": read.requests, "errors": read.errors });
     }
     if let Some(orders) = orders {
@@ -82,12 +79,66 @@ pub fn run(options: &Options) -> io::Result<Value> {
     } else {
         print!("{}", measured.table());
     }
-    if let Some(ledger) = &client.ledger {
+    if let Some(ledger) = client.ledger() {
         tell(&mut line, ledger);
+    }
+    if let Disk::Nbd(client) = &client {
+        line["hung_up"] = json!(client.hung_up);
     }
     client.close()?;
     line["name"] = json!("disk client");
     Ok(line)
+}
+
+/// A client of either kind.
+enum Disk {
+    Rings(Box<Client>),
+    Nbd(Box<NbdClient>),
+}
+
+impl Disk {
+    fn run(
+        &mut self,
+        plan: &Plan,
+        attend: &mut dyn FnMut(Option<&Ledger>, &Measured) -> bool,
+    ) -> io::Result<Measured> {
+        match self {
+            Disk::Rings(client) => client.run(plan, attend),
+            Disk::Nbd(client) => client.run(plan, attend),
+        }
+    }
+    fn ledger(&self) -> Option<&Ledger> {
+        match self {
+            Disk::Rings(client) => client.ledger.as_ref(),
+            Disk::Nbd(client) => client.ledger.as_ref(),
+        }
+    }
+    fn close(self) -> io::Result<()> {
+        match self {
+            Disk::Rings(client) => client.close(),
+            Disk::Nbd(client) => client.close(),
+        }
+    }
+}
+
+/// Connects: the client, the plan as it fits the disk, and what is said of it.
+fn open(options: &Options, socket: &Path, shape: Shape) -> io::Result<(Disk, Plan, Value)> {
+    let ledger = |plan: &Plan| {
+        options.verify.map(|volume| Ledger::new(volume, (plan.first + plan.blocks) as usize))
+    };
+    if let Some(export) = &options.nbd {
+        let mut client = NbdClient::open(socket, export, shape.depth)?;
+        let plan = ranged(&options.plan, client.bytes / 512)?;
+        client.ledger = ledger(&plan);
+        let started = json!({ "sectors": client.bytes / 512 });
+        return Ok((Disk::Nbd(Box::new(client)), plan, started));
+    }
+    let wish = Wish { socket: socket.to_owned(), queues: options.queues, shape };
+    let connection = Connection::open(&wish)?;
+    let plan = fitted(&options.plan, &connection)?;
+    let started = json!({ "sectors": connection.sectors, "features": connection.features });
+    let client = Client::new(connection, shape.depth, ledger(&plan));
+    Ok((Disk::Rings(Box::new(client)), plan, started))
 }
 
 /// Stays on a processor. Threads made from here on stay there as well.
@@ -105,17 +156,26 @@ fn pass(plan: &Plan) -> Plan {
     Plan { pattern, nanos: None, request, sizes: false, zeroes, discards, flushes, ..plan.clone() }
 }
 
-/// The plan for this disk: what it cannot do is refused.
-fn fitted(plan: &Plan, connection: &Connection) -> io::Result<Plan> {
-    let disk = u32::try_from(connection.sectors * 512 / BLOCK as u64).unwrap_or(u32::MAX);
+fn refuse<T>(why: &str) -> io::Result<T> {
+    Err(io::Error::other(format!("the disk {why}")))
+}
+
+/// The plan for a disk of so many sectors.
+fn ranged(plan: &Plan, sectors: u64) -> io::Result<Plan> {
+    let disk = u32::try_from(sectors * 512 / BLOCK as u64).unwrap_or(u32::MAX);
     let mut plan = plan.clone();
     if plan.blocks == 0 {
         plan.blocks = disk.saturating_sub(plan.first);
     }
-    let refuse = |why: &str| Err(io::Error::other(format!("the disk {why}")));
     if plan.blocks == 0 || plan.first.checked_add(plan.blocks).is_none_or(|end| end > disk) {
         return refuse(&format!("has {disk} blocks"));
     }
+    Ok(plan)
+}
+
+/// The plan for this disk: what it cannot do is refused.
+fn fitted(plan: &Plan, connection: &Connection) -> io::Result<Plan> {
+    let plan = ranged(plan, connection.sectors)?;
     if connection.read_only() && plan.writes + plan.zeroes + plan.discards > 0 {
         return refuse("is read-only");
     }
