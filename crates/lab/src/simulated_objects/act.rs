@@ -16,9 +16,27 @@ pub struct Stamp {
 impl Stamp {
     /// The body.
     pub fn bytes(self) -> Vec<u8> {
-        let word = self.number.wrapping_mul(0x9e37_79b1).to_le_bytes();
-        word.into_iter().cycle().take(self.length as usize).collect()
+        let mut bytes = self.word().repeat(self.length.div_ceil(4) as usize);
+        bytes.truncate(self.length as usize);
+        bytes
     }
+
+    /// Whether these bytes are the body.
+    pub fn is(self, bytes: &[u8]) -> bool {
+        let word = self.word();
+        let (words, rest) = bytes.as_chunks::<4>();
+        let whole = words.iter().all(|found| *found == word) && word.starts_with(rest);
+        bytes.len() == self.length as usize && whole
+    }
+
+    fn word(self) -> [u8; 4] {
+        self.number.wrapping_mul(0x9e37_79b1).to_le_bytes()
+    }
+}
+
+/// A tag, as it is kept: longer than a sector, so that it is torn as well.
+pub fn tag_text(tag: u8) -> String {
+    format!("{tag}.").repeat(200)
 }
 
 /// A version that is meant.

@@ -3,7 +3,7 @@
 
 use world::disk::each_fate;
 use world::entropy::{Entropy, Seeded};
-use world::files::{ModelFiles, Moment, Troubles};
+use world::files::{Files as _, ModelFiles, Moment, Troubles};
 
 use super::Findings;
 use super::act::{Act, Drawing, Stamp, Step};
@@ -107,28 +107,87 @@ pub fn crash(
     findings: &mut Findings,
 ) {
     let pieces = moment.pieces();
-    let torn: &[u8] = if pieces.iter().any(|tears| *tears) { &TORN } else { &[] };
+    let torn: &[u8] = if pieces.tears().any(|tears| tears) { &TORN } else { &[] };
     let mut draws = entropy.fork(3);
-    each_fate(pieces.len(), torn, fates, entropy, |each| {
-        let files = moment.after_power_cut(each, draws.fork(4));
+    each_fate(pieces.count(), torn, fates, entropy, |each| {
+        let files = moment.after_power_cut(&pieces, each, draws.fork(4));
+        let after = After::draw(&mut draws);
+        if after == After::NoIndex && files.remove("index").is_err() {
+            // There is none yet.
+            return true;
+        }
         if !findings.states.insert(files.digest()) {
             return true;
         }
-        // Some recoveries end by a crash, too.
-        let again = draws.below(16) == 0;
-        if let Err(wrong) = recover(files, worlds, again, &mut draws, findings) {
-            match wrong {
-                Wrong::Bytes(_) => findings.wrong_bytes += 1,
-                Wrong::Other(_) => findings.lost += 1,
-            }
-            findings.told.push(format!("{each:?}: {wrong:?}"));
+        if let Err(wrong) = recover(files, worlds, after, &mut draws, findings) {
+            findings.blame(&wrong);
+            findings.told.push(format!("{each:?}, {after:?}: {wrong:?}"));
             return false;
         }
         true
     });
 }
 
-fn then(step: &Step, wrong: Wrong) -> Wrong {
+/// What happens after a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum After {
+    /// All is looked at.
+    Look,
+    /// It goes on.
+    GoOn,
+    /// It goes on, and crashes again.
+    Again,
+    /// The index is gone, too.
+    NoIndex,
+    /// The medium fails while it comes up.
+    Ill,
+}
+
+impl After {
+    fn draw(entropy: &mut Seeded) -> Self {
+        match entropy.below(32) {
+            0 | 1 => Self::Again,
+            2 | 3 => Self::NoIndex,
+            4 => Self::Ill,
+            5..=11 => Self::GoOn,
+            _ => Self::Look,
+        }
+    }
+}
+
+/// Comes up on a medium that fails now and then, which loses nothing; and is killed, or
+/// loses power.
+pub fn ill(files: ModelFiles, entropy: &mut Seeded) -> ModelFiles {
+    let chance = 60_000;
+    let troubles = Troubles {
+        read_error: chance,
+        write_error: chance,
+        sync_error: chance,
+        ..Troubles::default()
+    };
+    files.set_troubles(troubles);
+    let opened = Rig::open(files.clone());
+    let moment = files.moment();
+    drop(opened);
+    if entropy.below(2) == 0 {
+        return moment.after_kill(entropy.fork(9));
+    }
+    drawn(&moment, entropy)
+}
+
+/// One of the ways in which the power goes.
+pub fn drawn(moment: &Moment, entropy: &mut Seeded) -> ModelFiles {
+    let (mut after, mut fork) = (None, entropy.fork(8));
+    let pieces = moment.pieces();
+    each_fate(pieces.count(), &TORN, 1, entropy, |fates| {
+        after = Some(moment.after_power_cut(&pieces, fates, fork.fork(8)));
+        false
+    });
+    after.expect("there is one way at least")
+}
+
+/// Says when.
+pub fn then(step: &Step, wrong: Wrong) -> Wrong {
     match wrong {
         Wrong::Bytes(what) => Wrong::Bytes(format!("after {step:?}: {what}")),
         Wrong::Other(what) => Wrong::Other(format!("after {step:?}: {what}")),
@@ -136,29 +195,31 @@ fn then(step: &Step, wrong: Wrong) -> Wrong {
 }
 
 fn recover(
-    files: ModelFiles,
+    mut files: ModelFiles,
     worlds: &[World],
-    again: bool,
+    after: After,
     entropy: &mut Seeded,
     findings: &mut Findings,
 ) -> Result<(), Wrong> {
-    if again {
-        files.keep_history();
+    match after {
+        After::Ill => files = ill(files, entropy),
+        After::Again => files.keep_history(),
+        After::Look | After::GoOn | After::NoIndex => {}
     }
     let mut rig = Rig::open(files)?;
     let found = judge::find(rig.store(), worlds)?;
-    if !again && entropy.below(3) > 0 {
+    if !matches!(after, After::GoOn | After::Again) {
         return Ok(());
     }
     // It goes on: what comes next gets a number of its own.
     let mut drawing = Drawing::new(entropy.fork(5), 2);
     let acts = vec![drawing.act(), drawing.act()];
-    let mut after: Vec<World> = Vec::new();
+    let mut later: Vec<World> = Vec::new();
     let mut last = Vec::new();
     for mut world in found.iter().cloned() {
         for act in &acts {
             world.act(*act);
-            after.push(world.clone());
+            later.push(world.clone());
         }
         last.push(world);
     }
@@ -168,23 +229,32 @@ fn recover(
         other => return Err(Wrong::Other(format!("after a crash, {step:?} came to {other:?}"))),
     }
     judge::find(rig.store(), &last).map_err(|wrong| then(&step, wrong))?;
-    if !again {
-        return Ok(());
+    if after == After::Again {
+        let all: Vec<World> = worlds.iter().chain(&later).cloned().collect();
+        return again(&rig.files.take_history(), &all, entropy, findings);
     }
-    let moments = rig.files.take_history();
-    for moment in &moments {
+    Ok(())
+}
+
+/// Crashes in some of the moments of a recovery and what came after.
+fn again(
+    moments: &[Moment],
+    worlds: &[World],
+    entropy: &mut Seeded,
+    findings: &mut Findings,
+) -> Result<(), Wrong> {
+    for moment in moments {
         if entropy.below(4) > 0 {
             continue;
         }
-        let pieces = moment.pieces().len();
+        let pieces = moment.pieces();
         let mut nested = Ok(());
-        each_fate(pieces, &TORN, 2, &mut entropy.fork(6), |each| {
-            let files = moment.after_power_cut(each, Seeded::new(1));
+        each_fate(pieces.count(), &TORN, 2, &mut entropy.fork(6), |each| {
+            let files = moment.after_power_cut(&pieces, each, Seeded::new(1));
             if findings.states.insert(files.digest()) {
-                let all: Vec<World> = worlds.iter().chain(&after).cloned().collect();
                 nested = Rig::open(files)
                     .map_err(Wrong::from)
-                    .and_then(|rig| judge::find(rig.store(), &all).map(drop));
+                    .and_then(|rig| judge::find(rig.store(), worlds).map(drop));
             }
             nested.is_ok()
         });

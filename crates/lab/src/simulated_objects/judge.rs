@@ -10,7 +10,7 @@ use object::store::{Snapshot, Store, StoreError};
 use object::{Extent, Sequence};
 use world::files::ModelFiles;
 
-use super::act::Stamp;
+use super::act::{Stamp, tag_text};
 use super::rig::{bucket, key, number_of};
 use super::world::{Bucket, Version, World};
 
@@ -58,7 +58,18 @@ pub fn find(store: &Store<ModelFiles>, worlds: &[World]) -> Result<Vec<World>, W
 /// # Errors
 /// What is wrong.
 pub fn holds(store: &Store<ModelFiles>, world: &World) -> Result<(), Wrong> {
-    let snapshot = store.snapshot();
+    held(store, &store.snapshot(), world)
+}
+
+/// Whether a store held exactly this in a moment.
+///
+/// # Errors
+/// What is wrong.
+pub fn held(
+    store: &Store<ModelFiles>,
+    snapshot: &Snapshot<'_>,
+    world: &World,
+) -> Result<(), Wrong> {
     let found = snapshot.buckets(None);
     if found.len() != world.buckets.len() {
         return other(format!("{} buckets, {} wanted", found.len(), world.buckets.len()));
@@ -70,15 +81,15 @@ pub fn holds(store: &Store<ModelFiles>, world: &World) -> Result<(), Wrong> {
         if (found.id.0, found.config.versioning) != (wanted.id, wanted.versioning) {
             return other(format!("bucket {number} is another"));
         }
-        counts(&snapshot, &found, wanted)?;
-        let seen = versions(&snapshot, &found)?;
+        counts(snapshot, &found, wanted)?;
+        let seen = versions(snapshot, &found)?;
         if seen.len() != wanted.versions.len() {
             return other(format!("{} versions, {} wanted", seen.len(), wanted.versions.len()));
         }
         for (place, version) in &wanted.versions {
-            version_holds(store, &snapshot, (&found, *place), version, &seen)?;
+            version_holds(store, snapshot, (&found, *place), version, &seen)?;
         }
-        uploads(&snapshot, &found, wanted)?;
+        uploads(snapshot, &found, wanted)?;
     }
     Ok(())
 }
@@ -125,11 +136,20 @@ fn version_holds(
     let which = object::mutation::Which::At(Sequence(place.1.0));
     let version = snapshot.version(found.id, &key(place.0), which)?;
     let Some(version) = version else { return other("a version in a list is not there") };
-    let tag = version.attributes.tags.first().and_then(|(_, tag)| tag.parse().ok());
-    if tag != wanted.tag || wanted.parts == version.attributes.parts.is_empty() {
+    if !is(&version, wanted) {
         return other(format!("version {place:?} has other attributes"));
     }
     body_holds(store, &version.extents, &wanted.body)
+}
+
+/// Whether what is said of a version is what should be.
+fn is(found: &object::entry::Version, wanted: &Version) -> bool {
+    let tags = found.attributes.tags.iter().map(|(_, tag)| tag.as_ref());
+    let size: u64 = wanted.body.iter().map(|body| u64::from(body.length)).sum();
+    tags.eq(wanted.tag.map(tag_text).as_deref())
+        && wanted.parts != found.attributes.parts.is_empty()
+        && (found.entry.null, found.entry.delete_marker) == (wanted.null, wanted.marker)
+        && found.entry.size == size
 }
 
 fn body_holds(
@@ -143,15 +163,50 @@ fn body_holds(
         bytes.resize(start + extent.length as usize, 0);
         store.read(extent, 0..extent.length, &mut bytes[start..])?;
     }
-    let wanted: Vec<u8> = wanted.iter().flat_map(|body| body.bytes()).collect();
-    if bytes == wanted {
+    let mut rest = bytes.as_slice();
+    let mut whole = wanted.iter().all(|stamp| {
+        let piece = rest.split_off(..(stamp.length as usize).min(rest.len()));
+        piece.is_some_and(|piece| stamp.is(piece))
+    });
+    whole &= rest.is_empty();
+    if whole {
         return Ok(());
     }
-    Err(Wrong::Bytes(format!(
-        "{} bytes at {extents:?}, {} others wanted",
-        bytes.len(),
-        wanted.len()
-    )))
+    Err(Wrong::Bytes(format!("{} bytes at {extents:?}, {wanted:?} wanted", bytes.len(),)))
+}
+
+/// What a store says on a medium that changed some bytes by itself: it may not have
+/// something, when it says so, and it never hands out anything else. How many versions it
+/// does not have.
+///
+/// # Errors
+/// What it handed out.
+pub fn sound(store: &Store<ModelFiles>, world: &World) -> Result<u64, Wrong> {
+    let (snapshot, mut missing) = (store.snapshot(), 0);
+    for (number, wanted) in &world.buckets {
+        let found = snapshot.bucket(&bucket(*number)).filter(|found| found.id.0 == wanted.id);
+        let Some(found) = found else {
+            missing += wanted.versions.len() as u64;
+            continue;
+        };
+        for ((at, Reverse(sequence)), version) in &wanted.versions {
+            let which = object::mutation::Which::At(Sequence(*sequence));
+            let read = match snapshot.version(found.id, &key(*at), which) {
+                Ok(Some(there)) if !is(&there, version) => {
+                    Err(Wrong::Bytes(format!("version {sequence} has other attributes")))
+                }
+                Ok(Some(there)) => body_holds(store, &there.extents, &version.body),
+                Ok(None) => other("it is not there"),
+                Err(error) => Err(error.into()),
+            };
+            match read {
+                Ok(()) => {}
+                Err(Wrong::Bytes(what)) => return Err(Wrong::Bytes(what)),
+                Err(Wrong::Other(_)) => missing += 1,
+            }
+        }
+    }
+    Ok(missing)
 }
 
 fn uploads(snapshot: &Snapshot<'_>, found: &Found, wanted: &Bucket) -> Result<(), Wrong> {

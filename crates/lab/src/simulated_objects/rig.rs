@@ -7,11 +7,11 @@ use object::bucket::Config;
 use object::condition::{Conditions, TagMatch};
 use object::entry::{PartInfo, Tag};
 use object::mutation::{Amendment, Complete, ConfigChange, Delete, Put, UploadId, Which};
-use object::store::{Settings, Store, StoreError, Writer};
+use object::store::{Opened, Settings, Store, StoreError, Writer};
 use object::{Body, BucketName, Key, Mutation, Owner, Refusal, Reply, Sequence};
 use world::files::ModelFiles;
 
-use super::act::{Act, Meant, Stamp, Step};
+use super::act::{Act, Meant, Stamp, Step, tag_text};
 use super::world::World;
 
 /// Where bodies are longer than this they go to segments of their own.
@@ -27,6 +27,7 @@ pub fn settings() -> Settings {
         checkpoint_records: 40,
         checkpoint_micros: 10_000_000,
         clean_bytes: 8 << 10,
+        stamps: 16,
         ..Settings::default()
     }
 }
@@ -35,9 +36,21 @@ pub fn settings() -> Settings {
 pub struct Rig {
     /// Its files.
     pub files: ModelFiles,
+    /// What was found when it was opened.
+    pub opened: Opened,
     store: Store<ModelFiles>,
     writer: Writer<ModelFiles>,
     now: Timestamp,
+    /// It ends in order, and not by a kill.
+    orderly: bool,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !self.orderly {
+            self.files.cut_off();
+        }
+    }
 }
 
 /// The name of a bucket.
@@ -71,8 +84,15 @@ impl Rig {
     /// # Errors
     /// What the store says.
     pub fn open(files: ModelFiles) -> Result<Self, StoreError> {
-        let (store, writer, _) = Store::open(files.clone(), settings())?;
-        Ok(Self { files, store, writer, now: Timestamp::from_micros(1_000_000) })
+        let opened = Store::open(files.clone(), settings());
+        let (store, writer, opened) = opened.inspect_err(|_| files.cut_off())?;
+        let now = Timestamp::from_micros(1_000_000);
+        Ok(Self { files, opened, store, writer, now, orderly: false })
+    }
+
+    /// The process ends in order; otherwise it is killed, and writes nothing more.
+    pub fn end(mut self) {
+        self.orderly = true;
     }
 
     /// The reading side.
@@ -130,9 +150,12 @@ impl Rig {
         let mut wanted = Vec::with_capacity(acts.len());
         for act in acts {
             let mut world = worlds.last().cloned().unwrap_or_default();
-            let mutation = self.mutation(*act, &world);
-            // A medium that fails before a body is written leaves the rest undone.
-            mutations.push(mutation.ok()?);
+            match self.mutation(*act, &world) {
+                Ok(mutation) => mutations.push(mutation),
+                Err(StoreError::Full) if acts.len() == 1 => return Some(Ok(0)),
+                // A medium that fails before a body is written leaves the rest undone.
+                Err(_) => return None,
+            }
             wanted.push(world.act(*act));
             worlds.push(world);
         }
@@ -140,6 +163,10 @@ impl Rig {
         let mut done = 0;
         for ((act, wanted), result) in acts.iter().zip(wanted).zip(results) {
             match result {
+                // What cannot be decided is not done: see [`super::long`].
+                Err(Refusal::Full | Refusal::Medium(_)) if acts.len() == 1 && !self.dead() => {
+                    worlds.pop();
+                }
                 Err(Refusal::Medium(_)) => return None,
                 Ok(_) if wanted => done += 1,
                 Err(_) if !wanted => {}
@@ -184,7 +211,7 @@ impl Rig {
                 bucket: bucket(number),
                 key: key(at),
                 which: which(world, number, at, meant),
-                change: Box::new(Amendment::Tags(vec![("t".into(), tag.to_string().into())])),
+                change: Box::new(Amendment::Tags(vec![("t".into(), tag_text(tag).into())])),
             },
             Act::Begin { bucket: number, key: at } => {
                 let (bucket, key, attributes) = (bucket(number), key(at), Box::default());

@@ -90,6 +90,18 @@ fn index<F: Files>(
     }
 }
 
+/// Has the next start build the index anew.
+pub(super) fn distrust<F: Files>(segments: &Segments<F>) {
+    for _ in 0..3 {
+        let marked = segments.files.open(DAMAGED).and_then(|_| segments.files.sync_names());
+        if marked.is_ok() {
+            return;
+        }
+        // A name whose sync failed is made anew, so that the next sync covers it.
+        let _ = segments.files.remove(DAMAGED);
+    }
+}
+
 fn remove_index<F: Files>(segments: &Segments<F>) -> Result<(), StoreError> {
     // The mark goes last: until then, the next start begins here again.
     for name in [INDEX, DAMAGED] {
@@ -171,7 +183,12 @@ fn recover<F: Files>(
             let books = replay.books;
             Ok(Ok(((database, pages), books, batch)))
         }
-        Err(error) => unless_medium(error),
+        Err(error) => {
+            if pages.damaged() {
+                distrust(segments);
+            }
+            unless_medium(error)
+        }
     }
 }
 
@@ -198,10 +215,7 @@ fn known<F: Files>(segments: &Segments<F>, mark: Mark) -> Result<bool, StoreErro
 impl<F: Files> Replay<'_, F> {
     /// Reads the log from the mark on. Returns the number of the next batch.
     fn run(&mut self) -> Result<u64, StoreError> {
-        if self.mark == Mark::default() {
-            // So that an index that is new has its tables.
-            self.commit()?;
-        }
+        let new = self.mark == Mark::default();
         let mut last = self.mark.batch.saturating_sub(1);
         let logs = self.segments.of(Kind::Log);
         let count = logs.len();
@@ -213,10 +227,10 @@ impl<F: Files> Replay<'_, F> {
             let start = if segment.number == self.mark.segment { self.mark.offset } else { start };
             last = self.read(&segment, start, (last, place + 1 == count))?;
         }
-        if !self.waiting.is_empty() {
-            self.commit()?;
+        if new || self.opened.replayed > 0 || self.opened.rebuilt.is_some() {
+            // All of it, and an index that is new has its tables then.
+            self.commit(Durability::Immediate)?;
         }
-        self.save()?;
         Ok(last + 1)
     }
 
@@ -310,7 +324,7 @@ impl<F: Files> Replay<'_, F> {
         start: u64,
     ) -> Result<(), StoreError> {
         let end = segment.file.length()?;
-        let mut buffer = vec![0; 1 << 20];
+        let mut buffer = vec![0; end.saturating_sub(start).min(1 << 20) as usize];
         let mut offset = start;
         while offset < end {
             let length = (end - offset).min(buffer.len() as u64) as usize;
@@ -336,12 +350,13 @@ impl<F: Files> Replay<'_, F> {
         self.waiting.push((record, header.sequence, at));
         let end = at.offset + u64::from(at.length);
         self.mark = Mark { segment: at.segment, offset: end, batch: header.batch + 1 };
-        if self.waiting.len() >= STEP { self.commit() } else { Ok(()) }
+        if self.waiting.len() >= STEP { self.commit(Durability::None) } else { Ok(()) }
     }
 
-    fn commit(&mut self) -> Result<(), StoreError> {
+    fn commit(&mut self, durability: Durability) -> Result<(), StoreError> {
         let mut txn = self.database.begin_write()?;
-        set_durability(&mut txn, Durability::None);
+        set_durability(&mut txn, durability);
+        txn.set_quick_repair(matches!(durability, Durability::Immediate));
         let mut turn = Turn::new(Tables::open(&txn)?, &self.books);
         for (record, sequence, at) in self.waiting.drain(..) {
             turn.apply(&record, sequence, at)?;
@@ -350,17 +365,6 @@ impl<F: Files> Replay<'_, F> {
         let mut delta = Delta { freed: Vec::new(), ..turn.finish()? };
         let changed = self.books.take(&mut delta);
         self.books.note(&txn, self.mark, &changed)?;
-        Ok(txn.commit()?)
-    }
-
-    fn save(&mut self) -> Result<(), StoreError> {
-        if self.opened.replayed == 0 && self.opened.rebuilt.is_none() {
-            return Ok(());
-        }
-        let mut txn = self.database.begin_write()?;
-        set_durability(&mut txn, Durability::Immediate);
-        txn.set_quick_repair(true);
-        self.books.note(&txn, self.mark, &[])?;
         Ok(txn.commit()?)
     }
 }

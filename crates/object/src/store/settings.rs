@@ -17,6 +17,8 @@ pub struct Settings {
     pub checkpoint_micros: u64,
     /// The log is cleaned when so many bytes of it, and at least half of it, are dead.
     pub clean_bytes: u64,
+    /// Stamps for caches that keys share: a change of one looks like a change of others.
+    pub stamps: usize,
     /// The length of a day for rules by age, in seconds: 86,400 but in tests.
     pub day_seconds: u64,
     /// How often objects are looked at that may have to go, in microseconds.
@@ -33,6 +35,7 @@ impl Default for Settings {
             checkpoint_records: 20_000,
             checkpoint_micros: 5_000_000,
             clean_bytes: 64 << 20,
+            stamps: 1 << 16,
             day_seconds: 86_400,
             sweep_micros: 3_600_000_000,
         }

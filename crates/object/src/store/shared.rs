@@ -21,8 +21,6 @@ use super::{Settings, StoreError};
 use crate::entry::{Extent, Location, SUMMED_BYTES};
 use crate::name::BucketId;
 
-/// Keys share stamps: a change of one may look like a change of another.
-const STAMPS: usize = 1 << 16;
 /// Reports of damage that are kept.
 const TOLD: usize = 100;
 
@@ -45,13 +43,14 @@ impl<F: Files> Shared<F> {
     /// Begins with a moment.
     pub fn new(settings: Settings, segments: Arc<Segments<F>>, view: View) -> Arc<Self> {
         let lanes = Lanes::new(Arc::clone(&segments), settings.data_segment_bytes);
+        let stamps = (0..settings.stamps.max(1)).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             settings,
             segments,
             lanes,
             pins: Arc::default(),
             view: RwLock::new(Arc::new(view)),
-            stamps: (0..STAMPS).map(|_| AtomicU64::new(0)).collect(),
+            stamps,
             hashing: RandomState::new(),
             buckets_stamp: AtomicU64::new(0),
             discarded: Mutex::default(),
@@ -74,7 +73,7 @@ impl<F: Files> Shared<F> {
         let mut hasher = self.hashing.build_hasher();
         hasher.write_u32(bucket.0);
         hasher.write(key.as_bytes());
-        &self.stamps[hasher.finish() as usize % STAMPS]
+        &self.stamps[hasher.finish() as usize % self.stamps.len()]
     }
 
     /// Remembers that something is damaged.

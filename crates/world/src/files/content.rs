@@ -1,18 +1,47 @@
 //! What is in a simulated file: blocks that copies share, holes between them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of a block.
 pub(super) const BLOCK: u64 = 4096;
 
-type Block = [u8; BLOCK as usize];
+/// A block: its bytes, and the digest of them once it was asked for.
+#[derive(Debug)]
+struct Block {
+    bytes: [u8; BLOCK as usize],
+    digest: OnceLock<u64>,
+}
+
+impl Clone for Block {
+    /// Whoever copies a block wants to change it.
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes, digest: OnceLock::new() }
+    }
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { bytes: [0; BLOCK as usize], digest: OnceLock::new() }
+    }
+
+    fn digest(&self) -> u64 {
+        let words = self.bytes.as_chunks::<8>().0.iter();
+        *self.digest.get_or_init(|| words.fold(0, |sum, word| mix(sum, u64::from_le_bytes(*word))))
+    }
+
+    fn change(self: &mut Arc<Self>, range: std::ops::Range<usize>) -> &mut [u8] {
+        let block = Arc::make_mut(self);
+        block.digest = OnceLock::new();
+        &mut block.bytes[range]
+    }
+}
 
 /// The bytes of a file. Copies are cheap.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
     length: u64,
-    blocks: Arc<BTreeMap<u64, Arc<Block>>>,
+    blocks: Arc<Vec<Option<Arc<Block>>>>,
     /// Blocks that have room and no bytes.
     reserved: BTreeSet<u64>,
 }
@@ -35,14 +64,13 @@ pub(super) fn mix(sum: u64, word: u64) -> u64 {
 impl Content {
     /// A number for what is in it.
     pub(super) fn digest(&self) -> u64 {
-        let mut sum = self.length;
-        for (place, block) in self.blocks.iter() {
-            sum = mix(sum, *place);
-            for word in block.as_chunks::<8>().0 {
-                sum = mix(sum, u64::from_le_bytes(*word));
-            }
-        }
-        sum
+        let blocks = self.blocks.iter().zip(0..);
+        let there = blocks.filter_map(|(block, place)| Some((block.as_ref()?, place)));
+        there.fold(self.length, |sum, (block, place)| mix(mix(sum, place), block.digest()))
+    }
+
+    fn has(&self, block: u64) -> bool {
+        self.blocks.get(block as usize).is_some_and(Option::is_some)
     }
 
     pub(super) fn length(&self) -> u64 {
@@ -51,18 +79,19 @@ impl Content {
 
     /// Bytes that it takes.
     pub(super) fn used(&self) -> u64 {
-        (self.blocks.len() + self.reserved.len()) as u64 * BLOCK
+        let blocks = self.blocks.iter().flatten().count();
+        (blocks + self.reserved.len()) as u64 * BLOCK
     }
 
     /// Bytes that writing there would take.
     pub(super) fn grows(&self, offset: u64, length: u64) -> u64 {
-        let has = |block: &u64| self.blocks.contains_key(block) || self.reserved.contains(block);
+        let has = |block: &u64| self.has(*block) || self.reserved.contains(block);
         spans(offset, length).filter(|(block, _)| !has(block)).count() as u64 * BLOCK
     }
 
     pub(super) fn reserve(&mut self, offset: u64, length: u64) {
         for (block, _) in spans(offset, length) {
-            if !self.blocks.contains_key(&block) {
+            if !self.has(block) {
                 self.reserved.insert(block);
             }
         }
@@ -77,9 +106,9 @@ impl Content {
         for (block, range) in spans(offset, into.len() as u64) {
             let part = &mut into[done..done + range.len()];
             done += range.len();
-            match self.blocks.get(&block) {
-                Some(bytes) => part.copy_from_slice(&bytes[range]),
-                None => part.fill(0),
+            match self.blocks.get(block as usize) {
+                Some(Some(block)) => part.copy_from_slice(&block.bytes[range]),
+                _ => part.fill(0),
             }
         }
         true
@@ -90,9 +119,12 @@ impl Content {
         let mut done = 0;
         for (block, range) in spans(offset, from.len() as u64) {
             self.reserved.remove(&block);
-            let bytes = blocks.entry(block).or_insert_with(|| Arc::new([0; BLOCK as usize]));
+            if blocks.len() <= block as usize {
+                blocks.resize(block as usize + 1, None);
+            }
+            let there = blocks[block as usize].get_or_insert_with(|| Arc::new(Block::new()));
             let count = range.len();
-            Arc::make_mut(bytes)[range].copy_from_slice(&from[done..done + count]);
+            there.change(range).copy_from_slice(&from[done..done + count]);
             done += count;
         }
         self.length = self.length.max(offset + from.len() as u64);
@@ -102,8 +134,7 @@ impl Content {
         if length < self.length {
             let end = length.next_multiple_of(BLOCK);
             self.punch(length, end - length);
-            let blocks = Arc::make_mut(&mut self.blocks);
-            blocks.split_off(&(end / BLOCK));
+            Arc::make_mut(&mut self.blocks).truncate((end / BLOCK) as usize);
             self.reserved.split_off(&(end / BLOCK));
         }
         self.length = length;
@@ -112,11 +143,15 @@ impl Content {
     pub(super) fn punch(&mut self, offset: u64, length: u64) {
         let blocks = Arc::make_mut(&mut self.blocks);
         for (block, range) in spans(offset, length) {
-            if range.len() as u64 == BLOCK {
-                blocks.remove(&block);
+            let whole = range.len() as u64 == BLOCK;
+            if whole {
                 self.reserved.remove(&block);
-            } else if let Some(bytes) = blocks.get_mut(&block) {
-                Arc::make_mut(bytes)[range].fill(0);
+            }
+            let Some(there) = blocks.get_mut(block as usize) else { continue };
+            match there {
+                Some(_) if whole => *there = None,
+                Some(bytes) => bytes.change(range).fill(0),
+                None => {}
             }
         }
     }

@@ -8,7 +8,7 @@ mod model;
 use std::io;
 
 pub use directory::{Directory, DirectoryFile};
-pub use model::{ModelFile, ModelFiles, Moment, Troubles};
+pub use model::{ModelFile, ModelFiles, Moment, Pieces, Troubles};
 
 /// Files of one store.
 pub trait Files: Send + Sync + 'static {

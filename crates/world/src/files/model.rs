@@ -77,6 +77,22 @@ impl Medium {
     }
 }
 
+/// What a power cut decides about, piece by piece.
+#[derive(Clone, Debug)]
+pub struct Pieces(Vec<(Change, bool)>);
+
+impl Pieces {
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// For each, whether it can be torn.
+    pub fn tears(&self) -> impl Iterator<Item = bool> {
+        self.0.iter().map(|(_, tears)| *tears)
+    }
+}
+
 /// The files at one moment.
 #[derive(Clone, Debug)]
 pub struct Moment {
@@ -86,6 +102,7 @@ pub struct Moment {
     troubles: Troubles,
     entropy: Seeded,
     operations: u64,
+    faults: u64,
 }
 
 /// Files in memory.
@@ -96,6 +113,8 @@ pub struct ModelFiles(Arc<Mutex<Inside>>);
 struct Inside {
     moment: Moment,
     history: Option<Vec<Moment>>,
+    /// Nothing is written any more.
+    off: bool,
 }
 
 /// A file in memory.
@@ -111,12 +130,14 @@ impl Moment {
         self.operations
     }
 
-    /// What a power cut now would decide about: for each, whether it can be torn.
-    pub fn pieces(&self) -> Vec<bool> {
-        self.pending
-            .iter()
-            .flat_map(|change| cut(change).into_iter().map(|(_, tears)| tears))
-            .collect()
+    /// How many reads, writes and syncs failed until now.
+    pub fn faults(&self) -> u64 {
+        self.faults
+    }
+
+    /// What a power cut now would decide about.
+    pub fn pieces(&self) -> Pieces {
+        Pieces(self.pending.iter().flat_map(cut).collect())
     }
 
     /// The files after the process that used them was killed: all that was written is
@@ -126,15 +147,18 @@ impl Moment {
     }
 
     /// The files after a power cut: `fates` for the pieces, in their order.
-    pub fn after_power_cut(&self, fates: &[Fate], entropy: Seeded) -> ModelFiles {
+    pub fn after_power_cut(&self, pieces: &Pieces, fates: &[Fate], entropy: Seeded) -> ModelFiles {
+        assert!(fates.len() == pieces.count(), "each fate has a piece");
         let mut durable = self.durable.clone();
-        let pieces = self.pending.iter().flat_map(cut);
-        let mut left = fates.iter();
-        for (piece, _) in pieces {
-            let fate = left.next().expect("each piece has a fate");
-            tear(&piece, *fate).iter().for_each(|change| durable.apply(change));
+        for ((piece, _), fate) in pieces.0.iter().zip(fates) {
+            match (piece, fate) {
+                (_, Fate::Lost) => {}
+                (Change::Write { inode, offset, bytes }, Fate::Torn(sectors)) => {
+                    tear(&mut durable, (*inode, *offset, bytes), *sectors);
+                }
+                (whole, _) => durable.apply(whole),
+            }
         }
-        assert!(left.next().is_none(), "each fate has a piece");
         ModelFiles::of(Moment {
             seen: durable.clone(),
             durable,
@@ -142,6 +166,7 @@ impl Moment {
             troubles: Troubles::default(),
             entropy,
             operations: 0,
+            faults: 0,
         })
     }
 }
@@ -162,25 +187,16 @@ fn cut(change: &Change) -> Vec<(Change, bool)> {
     pieces
 }
 
-/// What is left of a piece.
-fn tear(piece: &Change, fate: Fate) -> Vec<Change> {
-    match (piece, fate) {
-        (_, Fate::Lost) => Vec::new(),
-        (Change::Write { inode, offset, bytes }, Fate::Torn(sectors)) => {
-            let mut left = Vec::new();
-            for sector in (0..8_u64).filter(|sector| sectors & 1 << sector != 0) {
-                let block = offset / BLOCK * BLOCK;
-                let start = (block + sector * 512).max(*offset);
-                let end = (block + sector * 512 + 512).min(offset + bytes.len() as u64);
-                if start < end {
-                    let bytes =
-                        Arc::from(&bytes[(start - offset) as usize..(end - offset) as usize]);
-                    left.push(Change::Write { inode: *inode, offset: start, bytes });
-                }
-            }
-            left
+/// Writes some sectors of a piece.
+fn tear(medium: &mut Medium, (inode, offset, bytes): (usize, u64, &[u8]), sectors: u8) {
+    for sector in (0..8_u64).filter(|sector| sectors & 1 << sector != 0) {
+        let block = offset / BLOCK * BLOCK;
+        let start = (block + sector * 512).max(offset);
+        let end = (block + sector * 512 + 512).min(offset + bytes.len() as u64);
+        if start < end {
+            let part = &bytes[(start - offset) as usize..(end - offset) as usize];
+            medium.inode(inode).write(start, part);
         }
-        (whole, _) => vec![whole.clone()],
     }
 }
 
@@ -188,15 +204,21 @@ impl ModelFiles {
     /// No files yet.
     pub fn new(troubles: Troubles, entropy: Seeded) -> Self {
         let (durable, seen, pending) = (Medium::default(), Medium::default(), Vec::new());
-        Self::of(Moment { durable, seen, pending, troubles, entropy, operations: 0 })
+        let (operations, faults) = (0, 0);
+        Self::of(Moment { durable, seen, pending, troubles, entropy, operations, faults })
     }
 
     fn of(moment: Moment) -> Self {
-        Self(Arc::new(Mutex::new(Inside { moment, history: None })))
+        Self(Arc::new(Mutex::new(Inside { moment, history: None, off: false })))
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whoever uses them is dead: from now on nothing is written, whatever it still tries.
+    pub fn cut_off(&self) {
+        self.inside().off = true;
     }
 
     /// The present moment.
@@ -264,6 +286,13 @@ impl Moment {
         self.troubles.room.is_none_or(|room| self.used() + more <= room)
     }
 
+    /// Whether something fails that does so often in a million.
+    fn fails(&mut self, often: u32) -> bool {
+        let fails = self.entropy.chance(often);
+        self.faults += u64::from(fails);
+        fails
+    }
+
     fn change(&mut self, change: Change) {
         self.seen.apply(&change);
         self.pending.push(change);
@@ -277,7 +306,7 @@ impl Moment {
             }
         }
         let whole = Change::Write { inode, offset, bytes: from.into() };
-        if self.entropy.chance(self.troubles.write_error) {
+        if self.fails(self.troubles.write_error) {
             for (piece, _) in cut(&whole) {
                 if self.entropy.below(2) == 0 {
                     self.change(piece);
@@ -290,7 +319,7 @@ impl Moment {
     }
 
     fn sync(&mut self, covered: impl Fn(&Change) -> bool) -> io::Result<()> {
-        let fails = self.entropy.chance(self.troubles.sync_error);
+        let fails = self.fails(self.troubles.sync_error);
         // What the page cache shows of what was dropped, it may show on.
         let shows = !fails || self.entropy.below(2) == 0;
         let pending = std::mem::take(&mut self.pending);
@@ -317,13 +346,23 @@ fn failed() -> io::Error {
 
 impl Inside {
     /// Does something that a power cut may come before or after.
-    fn step<T>(&mut self, work: impl FnOnce(&mut Moment) -> T) -> T {
+    fn step<T>(&mut self, work: impl FnOnce(&mut Moment) -> io::Result<T>) -> io::Result<T> {
+        if self.off {
+            return Err(failed());
+        }
         let done = work(&mut self.moment);
         self.moment.operations += 1;
         if let Some(history) = &mut self.history {
             history.push(self.moment.clone());
         }
         done
+    }
+
+    fn change(&mut self, change: Change) -> io::Result<()> {
+        self.step(|moment| {
+            moment.change(change);
+            Ok(())
+        })
     }
 }
 
@@ -336,14 +375,14 @@ impl Files for ModelFiles {
 
     fn open(&self, name: &str) -> io::Result<ModelFile> {
         let mut inside = self.inside();
-        let there = inside.moment.seen.names.get(name).copied();
-        let inode = there.unwrap_or_else(|| {
-            inside.step(|moment| {
+        let inode = match inside.moment.seen.names.get(name) {
+            Some(inode) => *inode,
+            None => inside.step(|moment| {
                 let inode = moment.seen.inodes.len().max(moment.durable.inodes.len());
                 moment.change(Change::Name { name: name.to_owned(), inode: Some(inode) });
-                inode
-            })
-        });
+                Ok(inode)
+            })?,
+        };
         Ok(ModelFile { files: self.clone(), inode })
     }
 
@@ -352,8 +391,7 @@ impl Files for ModelFiles {
         if !inside.moment.seen.names.contains_key(name) {
             return Err(io::ErrorKind::NotFound.into());
         }
-        inside.step(|moment| moment.change(Change::Name { name: name.to_owned(), inode: None }));
-        Ok(())
+        inside.change(Change::Name { name: name.to_owned(), inode: None })
     }
 
     fn sync_names(&self) -> io::Result<()> {
@@ -371,7 +409,7 @@ impl File for ModelFile {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()> {
         let mut inside = self.files.inside();
         let moment = &mut inside.moment;
-        if moment.entropy.chance(moment.troubles.read_error) {
+        if moment.fails(moment.troubles.read_error) {
             return Err(failed());
         }
         match moment.seen.inode(self.inode).read(offset, into) {
@@ -393,9 +431,7 @@ impl File for ModelFile {
     }
 
     fn set_length(&self, length: u64) -> io::Result<()> {
-        let change = Change::Length { inode: self.inode, length };
-        self.files.inside().step(|moment| moment.change(change));
-        Ok(())
+        self.files.inside().change(Change::Length { inode: self.inode, length })
     }
 
     fn allocate(&self, offset: u64, length: u64) -> io::Result<()> {
@@ -413,9 +449,7 @@ impl File for ModelFile {
     }
 
     fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
-        let change = Change::Punch { inode: self.inode, offset, length };
-        self.files.inside().step(|moment| moment.change(change));
-        Ok(())
+        self.files.inside().change(Change::Punch { inode: self.inode, offset, length })
     }
 }
 

@@ -19,8 +19,9 @@ fn what_is_not_synced_lasts_as_its_fate_says() {
     let file = files.open("a").expect("it opens");
     file.write_at(4000, &[7; 600]).expect("it writes");
     let moment = files.moment();
-    assert_eq!(moment.pieces(), [false, true, true]);
-    let after = |fates: [Fate; 3]| moment.after_power_cut(&fates, Seeded::new(2));
+    let pieces = moment.pieces();
+    assert_eq!(pieces.tears().collect::<Vec<_>>(), [false, true, true]);
+    let after = |fates: [Fate; 3]| moment.after_power_cut(&pieces, &fates, Seeded::new(2));
     use Fate::{Kept, Lost, Torn};
     assert_eq!(read(&after([Lost, Kept, Kept]), "a", 4100), None);
     assert_eq!(read(&after([Kept, Kept, Lost]), "a", 4100), None, "it ends before");
@@ -37,8 +38,14 @@ fn what_is_synced_lasts_and_a_removed_name_may_come_back() {
     files.sync_names().expect("it syncs");
     files.remove("a").expect("it is there");
     let moment = files.moment();
-    assert_eq!(read(&moment.after_power_cut(&[Fate::Lost], Seeded::new(2)), "a", 0), Some(7));
-    assert_eq!(read(&moment.after_power_cut(&[Fate::Kept], Seeded::new(2)), "a", 0), None);
+    assert_eq!(
+        read(&moment.after_power_cut(&moment.pieces(), &[Fate::Lost], Seeded::new(2)), "a", 0),
+        Some(7)
+    );
+    assert_eq!(
+        read(&moment.after_power_cut(&moment.pieces(), &[Fate::Kept], Seeded::new(2)), "a", 0),
+        None
+    );
     let mut byte = [0];
     file.read_at(0, &mut byte).expect("what is open stays readable");
 }
@@ -56,7 +63,10 @@ fn a_failed_sync_drops_what_reads_may_show_on() {
         files.inside().moment.durable.apply(&name);
         file.write_at(0, &[7]).expect("it writes");
         file.sync().expect_err("all fail");
-        let after = files.moment().after_power_cut(&[], Seeded::new(1));
+        let after = {
+            let moment = files.moment();
+            moment.after_power_cut(&moment.pieces(), &[], Seeded::new(1))
+        };
         let dropped = read(&after, "a", 0) != Some(7);
         lost += u32::from(dropped);
         shown += u32::from(dropped && read(&files, "a", 0) == Some(7));

@@ -55,7 +55,8 @@ impl<T: File> Pages<T> {
         }))
     }
 
-    /// A page was not what was written.
+    /// A page was not what was written, or nobody knows whether it is: after a sync that
+    /// failed, reads may show what is not on the medium.
     pub fn damaged(&self) -> bool {
         self.damaged.load(Ordering::Acquire)
     }
@@ -202,7 +203,8 @@ impl<T: File> redb::StorageBackend for Backend<T> {
     }
     fn sync_data(&self) -> io::Result<()> {
         self.0.synced.fetch_add(1, Ordering::Relaxed);
-        self.0.file.sync()
+        let synced = self.0.file.sync();
+        synced.inspect_err(|_| self.0.damaged.store(true, Ordering::Release))
     }
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write(offset, data)
