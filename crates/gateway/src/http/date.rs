@@ -35,8 +35,30 @@ pub fn http_date(at: Timestamp) -> String {
     let (year, month, day) = civil(days);
     let weekday = DAYS[days.rem_euclid(7) as usize];
     let month = MONTHS[month - 1];
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+    let mut text = String::with_capacity(29);
+    text.push_str(weekday);
+    text.push_str(", ");
+    two(&mut text, day);
+    for piece in [" ", month, " "] {
+        text.push_str(piece);
+    }
+    two(&mut text, year / 100);
+    two(&mut text, year % 100);
+    text.push(' ');
+    two(&mut text, of_day / 3600);
+    text.push(':');
+    two(&mut text, of_day / 60 % 60);
+    text.push(':');
+    two(&mut text, of_day % 60);
+    text.push_str(" GMT");
+    text
+}
+
+/// Two digits: every answer has a date, and formatting takes longer than finding it.
+fn two(into: &mut String, number: i64) {
+    for digit in [number / 10 % 10, number % 10] {
+        into.push(char::from(b'0' + digit.unsigned_abs() as u8));
+    }
 }
 
 /// Days since 1970 as year, month and day of the Gregorian calendar: years begin in

@@ -30,6 +30,8 @@ pub struct Kept {
 const BESIDE: usize = 256;
 /// The small queue's share of all bytes, as a divisor.
 const SMALL: usize = 10;
+/// Names that were asked for lately, at least.
+const KNOCKS: usize = 4096;
 
 impl Kept {
     /// A reply to be kept.
@@ -55,6 +57,8 @@ pub struct Cache {
     ghosts: VecDeque<u64>,
     ghostly: HashSet<u64>,
     hashing: RandomState,
+    /// Who was asked for while there was no room: a few bits of each name, by others.
+    knocks: Box<[u32]>,
 }
 
 #[derive(Debug, Default)]
@@ -76,6 +80,7 @@ impl Cache {
             ghosts: VecDeque::new(),
             ghostly: HashSet::new(),
             hashing: RandomState::new(),
+            knocks: vec![0; KNOCKS].into_boxed_slice(),
         }
     }
 
@@ -95,6 +100,23 @@ impl Cache {
     /// Whether something so large would be kept at all.
     pub fn takes(&self, bytes: usize) -> bool {
         bytes + BESIDE <= self.most / 4
+    }
+
+    /// Whether a reply so large is worth its place. While there is room, every one is; then,
+    /// those that are asked for again soon. Else a walk through more objects than there is
+    /// room for would copy each of them, and throw out another, for nothing.
+    pub fn welcomes(&mut self, name: &[u8], bytes: usize) -> bool {
+        if !self.takes(bytes) {
+            return false;
+        }
+        if self.small.bytes + self.main.bytes + bytes + BESIDE <= self.most
+            || self.by_name.contains_key(name)
+        {
+            return true;
+        }
+        let hash = self.hashing.hash_one(name);
+        let (place, bits) = (hash as usize % KNOCKS, (hash >> 32) as u32 | 1);
+        std::mem::replace(&mut self.knocks[place], bits) == bits
     }
 
     /// Keeps a reply, in place of the one with its name.
@@ -218,6 +240,23 @@ mod tests {
         }
         assert!((0..8).all(|name| has(&mut cache, name)));
         assert!(!has(&mut cache, 1500));
+    }
+
+    #[test]
+    fn without_room_only_what_is_asked_for_again_is_welcome() {
+        let mut cache = Cache::new(10 * 1300);
+        let name = |name: u32| name.to_be_bytes();
+        let asked = (0..1000).filter(|number| {
+            let welcome = cache.welcomes(&name(*number), 1000);
+            if welcome {
+                cache.insert(kept(*number, 1000));
+            }
+            welcome
+        });
+        assert!((8..20).contains(&asked.count()), "as many as there is room for");
+        assert!(cache.welcomes(&name(0), 1000), "it is there already");
+        assert!(!cache.welcomes(&name(5000), 1000) && cache.welcomes(&name(5000), 1000));
+        assert!(!cache.welcomes(&name(5001), 1 << 20), "too large");
     }
 
     #[test]

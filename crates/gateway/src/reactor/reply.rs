@@ -48,7 +48,7 @@ impl Drive<'_> {
         }
         if let (Some(keep), Body::None) = (keep, &self.connection.body) {
             let out = &self.connection.out;
-            if self.lane.cache.takes(out.len() - begins) {
+            if self.lane.cache.welcomes(&keep.name, out.len() - begins) {
                 let kept = Kept::new(&keep.name, keep.proof, status, &out[head], &out[written..]);
                 self.lane.cache.insert(kept);
             }

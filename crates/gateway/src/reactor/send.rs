@@ -11,8 +11,13 @@ use super::connection::Body;
 use super::drive::{Drive, SLICE};
 use crate::step::{Piece, Pieces};
 
-/// Plaintext that is encrypted at once: sixteen records.
-const BATCH: usize = 256 << 10;
+/// Plaintext that is encrypted at once: four records. What is read, encrypted and sent stays
+/// near the core then; more of it is slower (a fifth slower with a MiB), not quicker.
+const BATCH: usize = 64 << 10;
+
+/// Bytes of a file that are sent at once: as many as nginx does. A call has its price, and
+/// so much takes a tenth of a millisecond.
+const AT_ONCE: u64 = 2 << 20;
 
 /// What came of sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +99,7 @@ impl Drive<'_> {
             return self.open_pieces();
         }
         let piece = &pieces.pieces[*next];
-        let count = near.min(2 * SLICE) as usize;
+        let count = near.min(AT_ONCE) as usize;
         let (file, at) = (piece.file.as_fd(), piece.offset + *gone);
         let sent = self.connection.wire.send_file(file, at, count)? as u64;
         self.connection.moved += sent;
@@ -115,7 +120,7 @@ impl Drive<'_> {
             return Some(until - *gone);
         }
         let piece = &pieces.pieces[*next];
-        let length = (piece.length - *gone).min(2 * SLICE);
+        let length = (piece.length - *gone).min(AT_ONCE);
         let offset = piece.offset + *gone;
         connection.near = (*next, *gone + length);
         if piece.file.in_memory(offset, length) {

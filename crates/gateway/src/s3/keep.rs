@@ -1,6 +1,7 @@
-//! Which replies are worth keeping: small objects that anybody may read, asked for by
-//! nobody in particular with nothing said but the name. While neither the key nor any
-//! bucket's configuration has changed, the same bytes are the answer.
+//! Which replies are worth keeping: small objects, asked for with nothing said but the
+//! name and who asks. While neither the key nor any bucket's configuration has changed,
+//! the same bytes are the answer to the same account: what its policy said then, it says
+//! now. Signatures are verified every time.
 
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -14,45 +15,111 @@ use super::REQUEST_ID;
 use super::ask::Ask;
 use super::operation;
 use super::route::Operation;
-use crate::step::{Answer, Head, Keep, Plan, Proof, Step};
+use crate::step::{Answer, Framing, Head, Keep, Plan, Proof, Step};
 
-/// Headers that change what is answered, or who asks.
-const TELLING: [&str; 9] = [
-    "authorization",
-    "range",
-    "if-match",
-    "if-none-match",
-    "if-modified-since",
-    "if-unmodified-since",
-    "if-range",
-    "origin",
-    "referer",
-];
-
-/// The name that a reply to this request is kept under, when it may be.
-pub fn name(head: &Head<'_>) -> Option<Box<[u8]>> {
-    if head.method != "GET" || !head.query.is_empty() {
-        return None;
-    }
-    let mut host: &[u8] = b"";
-    for (name, value) in head.headers {
-        if name.eq_ignore_ascii_case("host") {
-            host = value;
-        } else if telling(name) {
-            return None;
-        }
-    }
-    let mut kept = Vec::with_capacity(host.len() + 1 + head.path.len());
-    kept.extend_from_slice(host);
-    kept.push(0);
-    kept.extend_from_slice(head.path.as_bytes());
-    Some(kept.into())
+/// A request for an object that says nothing but its name, and maybe who asks.
+pub struct Plain<'h> {
+    host: &'h [u8],
+    path: &'h str,
+    /// It is signed in a header.
+    pub signed: bool,
+    /// It wants to be told the checksum.
+    checksum: bool,
 }
 
-/// A header that changes what is answered, or who asks.
-fn telling(name: &str) -> bool {
-    name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"))
-        || TELLING.iter().any(|telling| name.eq_ignore_ascii_case(telling))
+/// The longest name that a reply is kept under.
+const NAME_BYTES: usize = 1024;
+
+/// A name that a reply is kept under: everything that the answer depends on. It is made
+/// for every request, so it takes no memory.
+pub struct Name {
+    bytes: [u8; NAME_BYTES],
+    length: usize,
+}
+
+impl std::ops::Deref for Name {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl<'h> Plain<'h> {
+    /// What a head says, when it is no more than that.
+    pub fn of(head: &Head<'h>) -> Option<Self> {
+        if head.method != "GET" || !head.query.is_empty() || head.framing != Framing::None {
+            return None;
+        }
+        let mut plain = Self { host: b"", path: head.path, signed: false, checksum: false };
+        // What is said of content that is not there matters to who signs it.
+        let mut content = false;
+        for (name, value) in head.headers {
+            match telling(name) {
+                Telling::Nothing => {}
+                Telling::Host => plain.host = value,
+                Telling::Signature if !plain.signed => plain.signed = true,
+                Telling::Content => content = true,
+                Telling::Checksum => plain.checksum = *value == b"ENABLED",
+                Telling::More | Telling::Signature => return None,
+            }
+        }
+        (plain.signed || !content).then_some(plain)
+    }
+
+    /// The name of the reply to this, when it is not too long.
+    pub fn name(&self, principal: &Principal) -> Option<Name> {
+        let (owner, account): (&str, &str) = match principal {
+            Principal::Anonymous => ("", ""),
+            Principal::Account { owner, name } => (&owner.0, name),
+        };
+        let flag: &[u8] = if self.checksum { b"c" } else { b"" };
+        let pieces = [self.host, self.path.as_bytes(), flag, owner.as_bytes(), account.as_bytes()];
+        let mut name = Name { bytes: [0; NAME_BYTES], length: 0 };
+        for piece in pieces {
+            // No field of a head has this byte, and no account.
+            let end = name.length + piece.len() + 1;
+            name.bytes.get_mut(name.length..end - 1)?.copy_from_slice(piece);
+            *name.bytes.get_mut(end - 1)? = 0;
+            name.length = end;
+        }
+        Some(name)
+    }
+}
+
+/// What a header is about, for who asks whether its request is a plain one.
+enum Telling {
+    Nothing,
+    Host,
+    Signature,
+    /// The content of the request.
+    Content,
+    /// The checksum of the object.
+    Checksum,
+    /// Something that changes what is answered.
+    More,
+}
+
+fn telling(name: &str) -> Telling {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    // By length first: that tells nearly all of them apart.
+    match name.len() {
+        4 if is("host") => Telling::Host,
+        5 if is("range") => Telling::More,
+        6 if is("origin") => Telling::More,
+        7 if is("referer") => Telling::More,
+        8 if is("if-match") || is("if-range") => Telling::More,
+        13 if is("authorization") => Telling::Signature,
+        13 if is("if-none-match") => Telling::More,
+        17 if is("if-modified-since") => Telling::More,
+        19 if is("if-unmodified-since") => Telling::More,
+        10 if is("x-amz-date") => Telling::Nothing,
+        20 if is("x-amz-content-sha256") => Telling::Content,
+        19 if is("x-amz-checksum-mode") => Telling::Checksum,
+        _ if name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-")) => {
+            Telling::More
+        }
+        _ => Telling::Nothing,
+    }
 }
 
 /// A kept reply is still the answer.
@@ -68,20 +135,18 @@ pub fn number(owner: &Owner) -> u64 {
     hasher.finish()
 }
 
-/// Carries a request out, and says when its answer is worth keeping.
-pub fn run(ask: &Arc<Ask>, head: &Head<'_>) -> Step {
-    let proof = proof(ask);
-    let step = ask.settle(operation::run(ask));
-    match (step, proof) {
-        (Step::Answer(mut answer), Some(proof)) if worth(&answer) => match name(head) {
-            Some(name) => {
-                // The mover gives each one a name of its own.
-                answer.headers.retain(|(known, _)| known != REQUEST_ID);
-                Step::Keep(answer, Keep { name, proof })
-            }
-            None => Step::Answer(answer),
-        },
-        (step, _) => step,
+/// Carries a request out, and says when its answer is worth keeping under a name.
+pub fn run(ask: &Arc<Ask>, name: Option<&Name>) -> Step {
+    let Some((name, proof)) = name.and_then(|name| Some((name, proof(ask)?))) else {
+        return ask.settle(operation::run(ask));
+    };
+    match ask.settle(operation::run(ask)) {
+        Step::Answer(mut answer) if worth(&answer) => {
+            // The mover gives each one a name of its own.
+            answer.headers.retain(|(known, _)| known != REQUEST_ID);
+            Step::Keep(answer, Keep { name: name.to_vec().into(), proof })
+        }
+        step => step,
     }
 }
 
@@ -92,15 +157,12 @@ fn worth(answer: &Answer) -> bool {
 /// What makes an answer true; taken before anything of it is read. None when it
 /// depends on more than the key and the bucket.
 fn proof(ask: &Ask) -> Option<Proof> {
-    if ask.operation != Operation::GetObject
-        || *ask.caller() != Principal::Anonymous
-        || !ask.query.none()
-    {
+    if ask.operation != Operation::GetObject {
         return None;
     }
     let store = &ask.gate.store;
     let bucket_stamp = store.buckets_stamp();
-    let bucket = store.snapshot().bucket(&ask.bucket_name().ok()?)?;
+    let bucket = store.bucket(&ask.bucket_name().ok()?)?;
     let statements = bucket.config.policy.iter().flat_map(|policy| &policy.statements);
     if statements.into_iter().any(|one| !one.conditions.is_empty()) {
         return None;
@@ -108,3 +170,7 @@ fn proof(ask: &Ask) -> Option<Proof> {
     let stamp = store.stamp(bucket.id, &ask.key);
     Some(Proof { bucket: bucket.id, key: ask.key.as_str().into(), stamp, bucket_stamp })
 }
+
+#[cfg(test)]
+#[path = "keep_tests.rs"]
+mod tests;

@@ -38,7 +38,6 @@ pub use ask::{Gate, Settings};
 use self::ask::Ask;
 use self::auth::{Authenticated, Content, FormParser, Payload};
 use self::error::{Code, Failure, Outcome};
-use self::fields::Fields;
 use self::route::{Operation, Route, route};
 use crate::checksum::Expected;
 use crate::step::{Answer, Desk, Head, Peer, Service, Step};
@@ -71,23 +70,41 @@ impl S3 {
     }
 
     /// A request, up to knowing what it is and who asks.
-    fn ask(&self, head: &Head<'_>, peer: &Peer, id: &str) -> Result<Arc<Ask>, Box<Refused>> {
+    /// `sender`: who asks, when that was found out already.
+    fn ask(
+        &self,
+        head: &Head<'_>,
+        peer: &Peer,
+        id: &str,
+        sender: Option<Authenticated>,
+    ) -> Result<Arc<Ask>, Box<Refused>> {
         let now = self.gate.clock.now();
         let refused = |failure, route: Option<&Route>| {
             let at = route.map(|route| (route.bucket.clone(), route.key.clone()));
             Box::new(Refused { failure, at: at.unwrap_or_default() })
         };
         let routed = route(head, &self.gate.settings.domains).map_err(|one| refused(one, None))?;
-        let signed = if routed.operation == Operation::PreflightObject {
-            Ok(nobody())
-        } else {
-            auth::authenticate(head, &self.gate.accounts, &self.gate.settings.auth, now)
+        let signed = match sender {
+            Some(sender) => Ok(sender),
+            None if routed.operation == Operation::PreflightObject => Ok(nobody()),
+            None => auth::authenticate(head, &self.gate.accounts, &self.gate.settings.auth, now),
         };
         let signed = signed.map_err(|error| refused(error.into(), Some(&routed)))?;
         let at = (routed.bucket.clone(), routed.key.clone());
         self.asked(head, peer, id, now, routed, signed)
             .map(Arc::new)
             .map_err(|failure| Box::new(Refused { failure, at }))
+    }
+
+    /// Who sends a plain request; `None`: whoever it is, this is not how to serve it.
+    fn sender(&self, head: &Head<'_>, plain: &keep::Plain<'_>) -> Option<Authenticated> {
+        if !plain.signed {
+            return Some(nobody());
+        }
+        let (gate, now) = (&self.gate, self.gate.clock.now());
+        let sender = auth::authenticate(head, &gate.accounts, &gate.settings.auth, now).ok()?;
+        // No content can be anything but what it should be, unless it comes in chunks.
+        matches!(sender.payload, Payload::Unsigned | Payload::Whole(_)).then_some(sender)
     }
 
     fn asked(
@@ -186,25 +203,37 @@ fn cross_origin(ask: &Ask, head: &Head<'_>) -> Outcome<cors::Headers> {
 impl Service for S3 {
     fn begin(&self, head: &Head<'_>, peer: &Peer) -> Step {
         let id = self.next_id();
-        match self.ask(head, peer, &id) {
+        match self.ask(head, peer, &id, None) {
             Ok(ask) => ask.settle(operation::run(&ask)),
             Err(refused) => Step::Answer(self.refused(head, &id, *refused)),
         }
     }
 
     fn begin_at(&self, head: &Head<'_>, peer: &Peer, desk: &mut dyn Desk) -> Step {
-        if let Some(name) = keep::name(head)
-            && desk.kept(&name).is_some_and(|proof| keep::holds(&self.gate.store, proof))
+        let sender = keep::Plain::of(head).and_then(|plain| {
+            let sender = self.sender(head, &plain)?;
+            Some((plain.name(sender.principal()), sender))
+        });
+        let (name, sender) = match sender {
+            Some((name, sender)) => (name, Some(sender)),
+            None => (None, None),
+        };
+        if let Some(account) = sender.as_ref().and_then(Authenticated::account) {
+            desk.asks(keep::number(&account.owner), &account.name);
+        }
+        if let Some(name) = &name
+            && desk.kept(name).is_some_and(|proof| keep::holds(&self.gate.store, proof))
         {
             return Step::Kept;
         }
         let id = self.next_id();
-        match self.ask(head, peer, &id) {
+        let known = sender.is_some();
+        match self.ask(head, peer, &id, sender) {
             Ok(ask) => {
-                if let Some(account) = ask.sender.account() {
+                if let Some(account) = ask.sender.account().filter(|_| !known) {
                     desk.asks(keep::number(&account.owner), &account.name);
                 }
-                keep::run(&ask, head)
+                keep::run(&ask, name.as_ref())
             }
             Err(refused) => Step::Answer(self.refused(head, &id, *refused)),
         }
@@ -225,12 +254,5 @@ impl Service for S3 {
         let mut answer = code.saying(why.to_owned()).answer("", &self.next_id(), false);
         answer.status = status;
         Answer { close: true, ..answer }
-    }
-}
-
-impl Fields {
-    /// Nothing is said that needs a look at more than the name.
-    fn none(&self) -> bool {
-        self.iter().next().is_none()
     }
 }

@@ -116,6 +116,14 @@ fn in_extents(extents: &[Extent], ranges: &[Range<u64>]) -> Vec<(usize, Range<u6
     found
 }
 
+/// Whether [`from_files`] would answer at once: everything was verified since start, and
+/// there is not much to look at.
+pub fn is_verified(gate: &Gate, version: &Version) -> bool {
+    /// So many extents are looked at where nobody may wait.
+    const FEW: usize = 64;
+    version.extents.len() <= FEW && version.extents.iter().all(|one| gate.store.verified(one))
+}
+
 /// A range as pieces of files. Verifies them first: slow after a start.
 ///
 /// # Errors

@@ -42,8 +42,9 @@ use std::sync::{Arc, PoisonError};
 use world::files::Files;
 
 use self::shared::Shared;
+use crate::bucket::Bucket;
 use crate::entry::Extent;
-use crate::name::BucketId;
+use crate::name::{BucketId, BucketName};
 
 pub use error::StoreError;
 pub use intake::Intake;
@@ -80,6 +81,11 @@ impl<F: Files> Store<F> {
         // The pin first: what the moment can find must be held already.
         let pin = self.pin();
         Snapshot { shelf: &*self.0, view: self.0.view(), pin }
+    }
+
+    /// A bucket, as it is now: for who wants nothing else of this moment.
+    pub fn bucket(&self, name: &BucketName) -> Option<Arc<Bucket>> {
+        self.0.view().buckets.get(name).cloned()
     }
 
     /// A number that changes whenever this key may have changed. For caches: take it

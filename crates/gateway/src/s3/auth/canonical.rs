@@ -44,6 +44,14 @@ fn encode(text: &str, path: bool, into: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
+        // Nearly everything stays as it is.
+        let stays = |byte: &&u8| PLAIN[usize::from(**byte)] || (path && **byte == b'/');
+        let run = bytes[at..].iter().take_while(stays).count();
+        into.extend_from_slice(&bytes[at..at + run]);
+        at += run;
+        if at == bytes.len() {
+            return;
+        }
         let pair = || Some((digit(*bytes.get(at + 1)?)?, digit(*bytes.get(at + 2)?)?));
         match bytes[at] {
             b'%' if let Some((high, low)) = pair() => {
@@ -105,7 +113,10 @@ pub(super) fn query(query: &str, raw: bool, pairs: &mut Pairs, into: &mut Vec<u8
 /// Appends a value without blanks around it, and with one space for each run of them.
 pub(super) fn folded(value: &[u8], into: &mut Vec<u8>) {
     let value = value.trim_ascii();
-    if !value.windows(2).any(|two| two == b"  ") && !value.contains(&b'\t') {
+    // Without a branch in it, so that many bytes are looked at together.
+    let pairs = value.iter().zip(value.get(1..).unwrap_or_default());
+    let runs = pairs.fold(false, |runs, (one, two)| runs | (*one == b' ' && *two == b' '));
+    if !runs && !value.contains(&b'\t') {
         into.extend_from_slice(value);
         return;
     }
@@ -118,6 +129,12 @@ pub(super) fn folded(value: &[u8], into: &mut Vec<u8>) {
     }
 }
 
+/// The names in a list of signed headers. As bytes: that is quicker, and every request has
+/// some.
+fn names(signed: &str) -> impl Iterator<Item = &[u8]> {
+    signed.as_bytes().split(|byte| *byte == b';')
+}
+
 /// Appends the canonical lines of these headers; the first name that is not there is
 /// the error. Version 2 does not fold blanks inside values.
 pub(super) fn headers<'s>(
@@ -126,7 +143,10 @@ pub(super) fn headers<'s>(
     fold: bool,
     into: &mut Vec<u8>,
 ) -> Result<(), &'s str> {
-    for name in signed.split(';') {
+    let mut at = 0;
+    for name in names(signed) {
+        let name = &signed[at..at + name.len()];
+        at += name.len() + 1;
         into.extend_from_slice(name.as_bytes());
         into.push(b':');
         let mut found = false;
@@ -154,7 +174,8 @@ pub(super) fn headers<'s>(
 /// The first header that must be signed and is not: `host` and all `x-amz-*`.
 pub(super) fn unsigned<'h>(head: &Head<'h>, signed: &str) -> Option<&'h str> {
     let covered = |name: &str| {
-        signed.split(';').any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
+        let name = name.as_bytes();
+        names(signed).any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
     };
     let amz = |name: &str| name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
     if !covered("host") {

@@ -13,12 +13,13 @@ fn parts(rest: &str) -> Result<[&str; 3], AuthError> {
     let names = ["Credential", "SignedHeaders", "Signature"];
     let mut found = [None; 3];
     for part in rest.split(',') {
-        let pair = part.trim().split_once('=');
-        let place = pair.and_then(|(name, _)| names.iter().position(|known| *known == name.trim()));
+        let pair = part.trim_ascii().split_once('=');
+        let place =
+            pair.and_then(|(name, _)| names.iter().position(|known| *known == name.trim_ascii()));
         let (Some((_, value)), Some(place)) = (pair, place) else {
             return Err(AuthError::header("The authorization header is malformed."));
         };
-        if found[place].replace(value.trim()).is_some() {
+        if found[place].replace(value.trim_ascii()).is_some() {
             return Err(AuthError::header(format!("{} is there twice.", names[place])));
         }
     }

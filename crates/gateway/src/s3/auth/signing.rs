@@ -274,9 +274,11 @@ pub(super) fn matches(key: &hmac::Key, text: &[u8], signature: &str) -> bool {
 /// Appends bytes as lower-case hexadecimal digits.
 pub(super) fn hexadecimal(bytes: &[u8], into: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        into.push(DIGITS[usize::from(byte >> 4)]);
-        into.push(DIGITS[usize::from(byte & 15)]);
+    let at = into.len();
+    into.resize(at + 2 * bytes.len(), 0);
+    for (pair, byte) in into[at..].chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 

@@ -300,6 +300,9 @@ fn content(
         let bytes = reading::from_memory(&version, key, range, &body)?;
         return say.body(Plan::Bytes(bytes));
     }
+    if reading::is_verified(&ask.gate, &version) {
+        return say.body(reading::from_files(&ask.gate, &version, key, range, pin)?);
+    }
     Ok(elsewhere(ask, move |ask| {
         let plan = reading::from_files(&ask.gate, &version, key, range, pin)?;
         say.body(plan)
