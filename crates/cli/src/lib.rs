@@ -9,13 +9,16 @@
 //! With `--output json` a verb prints exactly the JSON of the API; progress and
 //! questions go to standard error in any case.
 
+pub mod bucket;
 pub mod doctor;
 pub mod events;
 pub mod failure;
+pub mod gateway;
 pub mod house;
 pub mod human;
 pub mod image;
 pub mod machine;
+pub mod object;
 pub mod operation;
 pub mod page;
 pub mod policy;

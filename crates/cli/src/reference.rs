@@ -40,6 +40,11 @@ machine. A token on the command line can be read by others in the process list: 
 Verbs of volumes and pools ask the disk service of this host, at the socket in its directory
 (`--dir`, `BEDPLATE_DIR`). They need no control plane and no token.
 
+Verbs of buckets and objects speak S3 to a gateway, with an access key: from their flags, else
+from the variables that all clients of S3 know (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`,
+`AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`), else from what a gateway left in its
+directory on this host. `bedplate gateway …` asks the gateway of this host at the socket there.
+
 With `--output json` every verb prints the JSON of the API: for lists the whole list over all
 pages, for watches one event a line. A verb that waits for an operation prints it with its
 steps at the end. Progress, questions and errors go to standard error.
@@ -70,7 +75,13 @@ fn branches(text: &mut String, command: &Command, path: &str) {
         }
         let path = format!("{path} {}", verb.get_name());
         match verb.has_subcommands() {
-            true => branches(text, verb, &path),
+            true => {
+                // A role that is run by its word alone, and has verbs as well.
+                if !verb.is_subcommand_required_set() {
+                    text.push_str(&help(&mut verb.clone(), Some(&path)));
+                }
+                branches(text, verb, &path);
+            }
             false => text.push_str(&help(&mut verb.clone(), Some(&path))),
         }
     }

@@ -60,6 +60,11 @@ impl Session {
         self.global.directory()
     }
 
+    /// The certificate of the CA that `--ca` names (PEM).
+    pub fn authority_file(&self) -> Result<Option<String>, Failure> {
+        self.global.authority_file()
+    }
+
     /// The time here.
     pub fn now(&self) -> Timestamp {
         self.clock.now()

@@ -64,6 +64,11 @@ impl Global {
         directory(self.dir.as_deref(), rustix::process::geteuid().is_root(), home.as_deref())
     }
 
+    /// The certificate of the CA that `--ca` names (PEM).
+    pub fn authority_file(&self) -> Result<Option<String>, Failure> {
+        self.ca.as_deref().map(read).transpose()
+    }
+
     /// Settings for a client.
     pub fn settings(&self) -> Result<ClientSettings, Failure> {
         let local = Local::read(&self.directory())?;

@@ -9,7 +9,8 @@ use crate::session::Session;
 use crate::terminal::Terminal;
 use crate::{Exit, Failure, Global};
 use crate::{
-    doctor, events, house, image, machine, operation, policy, pool, project, token, volume,
+    bucket, doctor, events, gateway, house, image, machine, object, operation, policy, pool,
+    project, token, volume,
 };
 
 /// The verbs by themselves. The program adds its roles to them.
@@ -56,6 +57,13 @@ pub enum Verb {
     /// What volumes lie in: files, devices or memory of this host
     #[command(subcommand)]
     Pool(pool::Verb),
+    /// Buckets of an object gateway
+    Bucket(Box<bucket::Noun>),
+    /// Objects: put, get, list, copy, share
+    Object(Box<object::Noun>),
+    /// Administration of a gateway, which the program adds to the role of that name
+    #[command(skip)]
+    Gateway(gateway::Verb),
     /// What happened, and what happens
     Events(events::Arguments),
     /// Whether the control plane is well
@@ -126,6 +134,9 @@ async fn carry_out(
         Verb::Token(verb) => token::run(&session, verb).await,
         Verb::Volume(verb) => volume::run(&session, *verb).await,
         Verb::Pool(verb) => pool::run(&session, verb).await,
+        Verb::Bucket(noun) => bucket::run(&session, *noun).await,
+        Verb::Object(noun) => object::run(&session, *noun).await,
+        Verb::Gateway(verb) => gateway::run(&session, verb).await,
         Verb::Events(arguments) => events::run(&session, arguments).await,
         Verb::Health(arguments) => house::health::run(&session, arguments).await,
         Verb::Whoami(arguments) => house::whoami::run(&session, arguments).await,

@@ -6,14 +6,17 @@
 //! are tried again without asking. Methods with names are in [`named`].
 //!
 //! Read in this order: [`settings`], [`call`](Client::call), [`watch`], [`content`].
-//! The disk service of a host is not behind the API: it is asked by [`disk_orders`].
+//! What is not behind the API: the disk service of a host ([`disk_orders`]) and object
+//! gateways ([`objects`]).
 
 mod attempt;
 mod call;
 mod content;
 pub mod disk_orders;
 mod error;
+pub mod gateway_orders;
 mod named;
+pub mod objects;
 mod path;
 mod settings;
 mod wait;

@@ -36,8 +36,8 @@ const FIRMWARE: [&str; 3] = [
 pub async fn of_control_plane(global: &Global) -> Vec<Check> {
     let settings = match global.settings() {
         Ok(settings) => settings,
-        Err(failure) if failure.code == "unreachable" && has_disks(&global.directory()) => {
-            let found = "none is known here; volumes of this host need none";
+        Err(failure) if failure.code == "unreachable" && has_others(&global.directory()) => {
+            let found = "none is known here; volumes and objects of this host need none";
             return vec![Check::ok("control plane", found)];
         }
         Err(failure) => return vec![failed("settings", &failure)],
@@ -90,6 +90,11 @@ async fn certificates(settings: &client::ClientSettings) -> Vec<Check> {
 /// Whether a disk service has kept its book in a directory.
 fn has_disks(directory: &Path) -> bool {
     directory.join("disk.json").exists()
+}
+
+/// Whether something runs in a directory that needs no control plane.
+fn has_others(directory: &Path) -> bool {
+    has_disks(directory) || directory.join("gateway/objects").is_dir()
 }
 
 /// Everything about the disk service of a directory, and what it needs of this host.

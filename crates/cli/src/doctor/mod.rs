@@ -6,7 +6,9 @@
 pub mod certificate;
 pub mod checks;
 pub mod disk;
+pub mod gateway;
 pub mod gather;
+mod look_at_gateway;
 
 use clap::Args;
 use serde::Serialize;
@@ -71,6 +73,7 @@ pub async fn run(global: &Global, terminal: &Terminal, _: Arguments) -> Result<(
     let place = directory.clone();
     let disks = tokio::task::spawn_blocking(move || gather::of_disk_service(&place));
     checks.extend(disks.await.expect("looking does not panic"));
+    checks.extend(look_at_gateway::all(global).await);
     checks.extend(gather::of_this_host(&directory));
     let text = match global.output {
         Output::Json => {
