@@ -20,6 +20,7 @@ use ring::hmac;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use self::file::new_account;
 pub use self::session::{Session, SessionError};
 use crate::sealing::{KeyError, KeyProvider};
 

@@ -13,7 +13,7 @@ use crate::http::{Closing, Limits, read_head, write_end, write_head};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Writes metrics.
-pub type Metrics = Box<dyn Fn(&mut String) + Send>;
+pub type Metrics = std::sync::Arc<dyn Fn(&mut String) + Send + Sync>;
 
 /// A listener that runs until it is dropped.
 pub struct Admin {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn it_answers_what_it_knows_and_ends() {
-        let metrics: Metrics = Box::new(|into| into.push_str("a 1\n"));
+        let metrics: Metrics = Arc::new(|into: &mut String| into.push_str("a 1\n"));
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let admin = Admin::start(any, metrics).expect("a listener");
         let ask = |request: &str| {

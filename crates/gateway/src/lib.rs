@@ -4,14 +4,18 @@
 //! sockets), [`s3`] (the dialect: a request's head in, steps out; no sockets), [`reactor`]
 //! (who carries steps out), [`writer`] (who changes the store).
 
+pub mod access;
 pub mod access_log;
 pub mod accounts;
 pub mod admin;
+pub mod administer;
 pub mod checksum;
 pub mod http;
 pub mod metrics;
 pub mod objects;
+pub mod order_socket;
 pub mod orders;
+pub mod quotas;
 pub mod reactor;
 pub mod relay;
 pub mod run;

@@ -12,7 +12,9 @@ use world::files::Directory;
 
 use crate::accounts::{AccessKey, Accounts};
 use crate::admin::Metrics;
+use crate::administer::Administer;
 use crate::metrics::{gauge, total};
+use crate::quotas::Quotas;
 use crate::run::Parts;
 use crate::s3::{Gate, S3, Settings};
 use crate::scrub::Scrub;
@@ -75,19 +77,10 @@ pub fn open(
     settings: Settings,
     opening: Opening<'_>,
 ) -> Result<(Opened, Option<AccessKey>), ServeError> {
-    let wrong = |what: &str, error: String| ServeError::Open(format!("{what}: {error}"));
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
     let keys = KeyProvider::open(data).map_err(|error| wrong("the keys", error.to_string()))?;
     let keys = Arc::new(keys);
-    let (accounts, first) = Accounts::open(data, Arc::clone(&keys))
-        .map_err(|error| wrong("the accounts", error.to_string()))?;
-    if let Some(path) = opening.access_keys {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| wrong("the file of access keys", error.to_string()))?;
-        let keys =
-            Accounts::parse(&text).map_err(|error| wrong("the file of access keys", error))?;
-        accounts.import(keys).map_err(|error| wrong("the accounts", error.to_string()))?;
-    }
+    let (accounts, first) = accounts(data, &keys, opening.access_keys)?;
     let place = data.join("objects");
     let files = Directory::new(&place).map_err(|error| wrong("the store", error.to_string()))?;
     let (store, writer, found) = Store::open(files, engine(opening.day_seconds))
@@ -96,9 +89,17 @@ pub fn open(
     let store = Arc::new(store);
     let scrub = (opening.scrub > 0).then(|| Scrub::start(&store, opening.scrub)).transpose();
     let scrub = scrub.map_err(|error| wrong("the reading over", error.to_string()))?;
+    let quotas = Quotas::open(data, writer.projects(), Arc::clone(&accounts))
+        .map_err(|error| wrong("the quotas", error.to_string()))?;
+    let administer = Administer {
+        store: Arc::clone(&store),
+        accounts: Arc::clone(&accounts),
+        quotas,
+        clock: Arc::clone(&clock),
+    };
     let gate = Gate {
         store: Arc::clone(&store),
-        accounts: Arc::new(accounts),
+        accounts,
         keys,
         clock: Arc::clone(&clock),
         settings,
@@ -108,7 +109,29 @@ pub fn open(
         store: Box::new(Writes { writer, clock: Arc::clone(&clock), scrub }),
         clock,
     };
-    Ok((Opened { parts, metrics: metrics(store) }, first))
+    Ok((Opened { parts, metrics: metrics(store), administer: Some(administer) }, first))
+}
+
+fn wrong(what: &str, error: String) -> ServeError {
+    ServeError::Open(format!("{what}: {error}"))
+}
+
+/// Who may sign, with those of a file of plain JSON; and the first key, when there was none.
+fn accounts(
+    data: &Path,
+    keys: &Arc<KeyProvider>,
+    added: Option<&Path>,
+) -> Result<(Arc<Accounts>, Option<AccessKey>), ServeError> {
+    let (accounts, first) = Accounts::open(data, Arc::clone(keys))
+        .map_err(|error| wrong("the accounts", error.to_string()))?;
+    if let Some(path) = added {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| wrong("the file of access keys", error.to_string()))?;
+        let keys =
+            Accounts::parse(&text).map_err(|error| wrong("the file of access keys", error))?;
+        accounts.import(keys).map_err(|error| wrong("the accounts", error.to_string()))?;
+    }
+    Ok((Arc::new(accounts), first))
 }
 
 /// Settings of the store. A day of another length is for tests of rules by age, which
@@ -126,7 +149,7 @@ fn engine(day_seconds: Option<u64>) -> object::store::Settings {
 
 /// What the store says about itself.
 fn metrics(store: Arc<Store<Directory>>) -> Metrics {
-    Box::new(move |into| {
+    Arc::new(move |into: &mut String| {
         let report = store.report();
         gauge(into, "log_bytes", "Bytes of the log.", report.log_bytes);
         gauge(into, "log_live_bytes", "Of these, those that count.", report.log_live_bytes);

@@ -150,7 +150,7 @@ impl Running {
                 service: service.clone(),
                 orders: self.orders.clone(),
                 mailbox: Arc::new(Mailbox::new()?),
-                counters: Arc::new(Counters::default()),
+                counters: Arc::new(Counters::new(service.operations())),
                 lines: log.as_ref().map_or_else(Lines::none, AccessLog::lines),
                 clock: clock.clone(),
                 serial: SystemEntropy.next(),

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -12,10 +13,14 @@ use object::{Mutation, Refusal, Reply};
 use thiserror::Error;
 
 use crate::admin::{Admin, Metrics};
+use crate::administer::{self, Administer};
 use crate::metrics;
-use crate::run::{Parts, Running, Settings, Sockets};
+use crate::order_socket::OrderSocket;
+use crate::orders::Orders;
 use crate::relay::Relay;
+use crate::run::{Parts, Running, Settings, Sockets};
 use crate::sockets::{address_of, bind_all, raise_descriptors};
+use crate::step::Service;
 use crate::takeover;
 use crate::writer::Applies;
 
@@ -108,10 +113,36 @@ pub struct Opened {
     pub parts: Parts,
     /// More metrics.
     pub metrics: Metrics,
+    /// What carries out orders of administrators.
+    pub administer: Option<Administer>,
+}
+
+/// Where administrators ask, while this is there.
+struct Admins {
+    http: Option<Admin>,
+    _socket: Option<OrderSocket>,
+}
+
+impl Admins {
+    fn start(
+        options: &Options,
+        page: Metrics,
+        administer: Option<Administer>,
+        orders: Orders,
+    ) -> Result<Self, ServeError> {
+        let http = options.admin.map(|address| Admin::start(address, page)).transpose();
+        let http = http.map_err(system("listening for administrators"))?;
+        let start = |administer: Administer| {
+            let carries = Box::new(move |order| administer.carry_out(order, &orders));
+            OrderSocket::start(&administer::socket(&options.data), carries)
+        };
+        let socket = administer.map(start).transpose();
+        let _socket = socket.map_err(system("making the socket for administrators"))?;
+        Ok(Self { http, _socket })
+    }
 }
 
 /// Where a gateway serves, for who started it.
-#[derive(Debug)]
 pub struct Serving {
     /// Addresses, and whether by TLS.
     pub addresses: Vec<(SocketAddr, bool)>,
@@ -119,6 +150,8 @@ pub struct Serving {
     pub admin: Option<SocketAddr>,
     /// It took over from another process.
     pub took_over: bool,
+    /// Writes all its metrics.
+    pub metrics: Metrics,
 }
 
 /// Serves until an event says to end. `open` is called when the directory is ours; `told`
@@ -142,7 +175,7 @@ pub fn serve(
     let settings = fit(&options.settings);
     let mut sockets = taken.unwrap_or_default();
     bind_missing(options, &mut sockets).map_err(system("listening"))?;
-    let Opened { mut parts, metrics } = open()?;
+    let Opened { mut parts, metrics, administer } = open()?;
     let service = parts.service.clone();
     let (sender, events) = events;
     let watched = Watched { store: parts.store, events: Some(sender.clone()) };
@@ -153,21 +186,12 @@ pub fn serve(
         let _ = sender.send(Event::Successor(successor));
     })
     .map_err(system("making the socket for successors"))?;
-    let counters = running.counters.clone();
-    let orders = running.orders();
-    let page: Metrics = Box::new(move |into| {
-        metrics::render(&counters, into);
-        let (jobs, changes) = (orders.waiting_jobs(), orders.changes.waiting());
-        metrics::gauge(into, "waiting_jobs", "Work that waits.", jobs as u64);
-        metrics::gauge(into, "waiting_changes", "Changes that wait.", changes as u64);
-        service.metrics(into);
-        metrics(into);
-    });
-    let admin = options.admin.map(|address| Admin::start(address, page)).transpose();
-    let admin = admin.map_err(system("listening for administrators"))?;
+    let page = page(&running, service, metrics);
+    let admin = Admins::start(options, Arc::clone(&page), administer, running.orders())?;
     told(&Serving {
         addresses: running.addresses.clone(),
-        admin: admin.as_ref().map(|admin| admin.address),
+        admin: admin.http.as_ref().map(|admin| admin.address),
+        metrics: page,
         took_over,
     });
     let ended = end(running, admin, &events, options);
@@ -185,6 +209,19 @@ pub fn serve(
     }
 }
 
+/// All metrics.
+fn page(running: &Running, service: Arc<dyn Service>, metrics: Metrics) -> Metrics {
+    let (counters, orders) = (running.counters.clone(), running.orders());
+    Arc::new(move |into: &mut String| {
+        metrics::render(&counters, into);
+        let (jobs, changes) = (orders.waiting_jobs(), orders.changes.waiting());
+        metrics::gauge(into, "waiting_jobs", "Work that waits.", jobs as u64);
+        metrics::gauge(into, "waiting_changes", "Changes that wait.", changes as u64);
+        service.metrics(into);
+        metrics(into);
+    })
+}
+
 /// How a gateway ended.
 enum Ended {
     /// It was told to.
@@ -198,7 +235,7 @@ enum Ended {
 /// Waits for the end, and ends.
 fn end(
     mut running: Running,
-    admin: Option<Admin>,
+    admin: Admins,
     events: &Receiver<Event>,
     options: &Options,
 ) -> Ended {

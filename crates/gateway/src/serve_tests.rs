@@ -42,12 +42,14 @@ fn start(options: Options) -> Result<Process, ServeError> {
                 store: Box::new(Every),
                 clock: Arc::new(SystemClock::default()),
             };
-            Ok(Opened { parts, metrics: Box::new(|_| ()) })
+            let metrics = std::sync::Arc::new(|_: &mut String| ());
+            Ok(Opened { parts, metrics, administer: None })
         };
         serve(&options, (sender, received), open, |serving| {
-            let Serving { addresses, admin, took_over } = serving;
+            let Serving { addresses, admin, took_over, metrics } = serving;
+            let (addresses, metrics) = (addresses.clone(), metrics.clone());
             let (admin, took_over) = (*admin, *took_over);
-            let _ = tell.send(Serving { addresses: addresses.clone(), admin, took_over });
+            let _ = tell.send(Serving { addresses, admin, took_over, metrics });
         })
     });
     match told.recv() {

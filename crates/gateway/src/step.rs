@@ -189,6 +189,10 @@ pub trait Desk {
     /// Says who asks, when that is known for certain. Movers share their time out by the
     /// number; the name goes to the access log.
     fn asks(&mut self, account: u64, name: &str);
+    /// Says what the request is: a place in [`Service::operations`]. Movers count by it.
+    fn does(&mut self, operation: u8) {
+        let _ = operation;
+    }
 }
 
 /// What a mover asks of a dialect.
@@ -205,6 +209,11 @@ pub trait Service: Send + Sync {
     /// replies; a dialect puts it into all others.
     fn request_id(&self) -> Option<&'static str> {
         None
+    }
+    /// The names of operations, for counting. A request that none is said of is counted
+    /// as one that was refused before it was known.
+    fn operations(&self) -> &'static [&'static str] {
+        &[]
     }
     /// Lines in Prometheus's text format, for the administrators' listener.
     fn metrics(&self, into: &mut String) {

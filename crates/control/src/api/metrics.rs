@@ -4,6 +4,7 @@
 //! are in one place. Those that describe the state (machines by lifecycle,
 //! operations by state) are set from the committed state when they are asked for.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -40,7 +41,12 @@ pub struct Metrics {
     agents: Gauge,
     sightings: Counter,
     image_bytes: Counter,
+    /// What else this process tells.
+    more: OnceLock<More>,
 }
+
+/// Appends metrics in the text format of OpenMetrics, without its end.
+pub type More = Box<dyn Fn(&mut String) + Send + Sync>;
 
 impl Default for Metrics {
     fn default() -> Self {
@@ -74,6 +80,7 @@ impl Metrics {
             agents: Gauge::default(),
             sightings: Counter::default(),
             image_bytes: Counter::default(),
+            more: OnceLock::new(),
         };
         metrics.register();
         metrics
@@ -184,7 +191,18 @@ impl Metrics {
         let mut text = String::new();
         // Writing into a string cannot fail.
         let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        if let Some(more) = self.more.get() {
+            const END: &str = "# EOF\n";
+            text.truncate(text.trim_end_matches(END).len());
+            more(&mut text);
+            text.push_str(END);
+        }
         text
+    }
+
+    /// Another service of this process tells its metrics here. There is one at most.
+    pub fn tell_more(&self, more: More) {
+        assert!(self.more.set(more).is_ok(), "one service tells more");
     }
 }
 

@@ -130,14 +130,19 @@ pub(super) fn write(
 
 /// The account that the first start makes.
 pub(super) fn first_account() -> Arc<Account> {
+    new_account("admin", None)
+}
+
+/// An account that nobody has yet.
+pub fn new_account(name: &str, project: Option<&str>) -> Arc<Account> {
     let random: [u8; 32] = SystemEntropy.bytes();
     let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
     Arc::new(Account {
         owner: Owner(id.into()),
-        name: "admin".into(),
-        display: "admin".into(),
+        name: name.into(),
+        display: name.into(),
         email: None,
-        project: None,
+        project: project.map(Into::into),
         tenant: None,
         suspended: false,
     })

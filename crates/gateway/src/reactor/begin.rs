@@ -12,6 +12,7 @@ struct AtDesk<'a> {
     cache: &'a mut Cache,
     found: Option<usize>,
     account: Option<u64>,
+    operation: u8,
     line: Option<&'a mut Vec<u8>>,
 }
 
@@ -26,7 +27,13 @@ impl Desk for AtDesk<'_> {
             crate::access_log::account(line, name);
         }
     }
+    fn does(&mut self, operation: u8) {
+        self.operation = operation;
+    }
 }
+
+/// What was refused before it was known.
+const UNKNOWN: u8 = u8::MAX;
 
 impl Drive<'_> {
     /// Reads a head, if there is a whole one, and begins with the request.
@@ -43,11 +50,13 @@ impl Drive<'_> {
         let limits = lane.settings.limits;
         let read = read_head(self.input.unread(), limits, |head, manner| {
             let mut line = lane.lines.wanted().then(|| crate::access_log::begun(head, &peer));
-            let mut desk =
-                AtDesk { cache: &mut lane.cache, found: None, account: None, line: line.as_mut() };
+            let (cache, line_of) = (&mut lane.cache, line.as_mut());
+            let (found, account, operation) = (None, None, UNKNOWN);
+            let mut desk = AtDesk { cache, found, account, operation, line: line_of };
             let step = lane.service.begin_at(head, &peer, &mut desk);
-            let (found, account) = (desk.found, desk.account);
-            (step, found, account, Request::new(manner, lane.now, line))
+            let (found, account, operation) = (desk.found, desk.account, desk.operation);
+            let request = Request::new(manner, lane.now, line);
+            (step, found, account, Request { operation, ..request })
         });
         match read {
             Ok(None) => Turn::Receive,

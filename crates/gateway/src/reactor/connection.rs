@@ -51,6 +51,8 @@ pub struct Request {
     pub sends: u64,
     /// For the access log: what is known from the head.
     pub line: Option<Vec<u8>>,
+    /// What it is, for counting.
+    pub operation: u8,
 }
 
 impl Request {
@@ -65,6 +67,7 @@ impl Request {
             status: 0,
             sends: 0,
             line,
+            operation: u8::MAX,
         }
     }
 

@@ -5,6 +5,7 @@ use super::cache::Kept;
 use super::connection::{Body, State};
 use super::drive::{Drive, UNWANTED};
 use crate::http::{Closing, write_end, write_field, write_head};
+use crate::metrics::Answered;
 use crate::step::{Answer, Keep, Pieces, Plan};
 
 /// Content of files up to this length is read and sent with the head: one call less than
@@ -139,7 +140,14 @@ impl Drive<'_> {
             return;
         }
         let took = world::clock::monotonic_nanos().saturating_sub(request.began);
-        self.lane.counters.answered(request.status, request.sends, took);
+        let counts = Answered {
+            operation: request.operation,
+            status: request.status,
+            sent: request.sends,
+            received: request.content.came,
+            nanos: took,
+        };
+        self.lane.counters.answered(&counts);
         if let Some(line) = request.line.take() {
             let at = self.lane.clock.now();
             let (status, received) = (request.status, request.content.came);

@@ -224,12 +224,14 @@ impl Service for S3 {
         if let Some(name) = &name
             && desk.kept(name).is_some_and(|proof| keep::holds(&self.gate.store, proof))
         {
+            desk.does(Operation::GetObject as u8);
             return Step::Kept;
         }
         let id = self.next_id();
         let known = sender.is_some();
         match self.ask(head, peer, &id, sender) {
             Ok(ask) => {
+                desk.does(ask.operation as u8);
                 if let Some(account) = ask.sender.account().filter(|_| !known) {
                     desk.asks(keep::number(&account.owner), &account.name);
                 }
@@ -241,6 +243,10 @@ impl Service for S3 {
 
     fn request_id(&self) -> Option<&'static str> {
         Some(REQUEST_ID)
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        Operation::NAMES
     }
 
     fn refuse(&self, status: u16, why: &str) -> Answer {

@@ -34,6 +34,10 @@ macro_rules! operations {
             /// Those that answer 501 with their name.
             pub const REFUSED: &'static [Operation] = &[$(Operation::$other,)*];
 
+            /// The names of all, by their numbers.
+            pub const NAMES: &'static [&'static str] =
+                &[$(stringify!($name),)* $(stringify!($other),)*];
+
             /// Its name.
             pub const fn name(self) -> &'static str {
                 match self {
