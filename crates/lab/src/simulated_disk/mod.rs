@@ -113,11 +113,12 @@ mod tests {
 
     /// Runs that found something: a record that recovery had dropped came back after a
     /// kill, a takeover waited for a pool that could not be opened, what a dropped write
-    /// had replaced was free, since the snapshot that had it too was deleted.
+    /// had replaced was free, since the snapshot that had it too was deleted, and what the
+    /// snapshots of a deleted volume had freed was usable again in extents of others.
     #[test]
     fn what_was_wrong_once_is_right() {
         let starts = Starts::new().expect("pools to begin with");
-        let jobs = [6923, 8629].map(Job::Short).into_iter().chain([59, 67].map(Job::Long));
+        let jobs = [6923, 8629].map(Job::Short).into_iter().chain([59, 67, 183].map(Job::Long));
         let mut shelf = Shelf::default();
         for job in jobs {
             let (back, findings) = run(job, &starts, Care::default(), shelf);

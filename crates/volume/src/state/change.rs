@@ -170,7 +170,7 @@ impl State {
             Change::Rekey { volume, key } => (volume, Some(self.new_key(volume, key))),
             Change::Remove { number } => (self.begin_to_leave(number, by), None),
             Change::Leaving { number, leaf } => (self.leave_up_to(number, leaf), None),
-            Change::Gone { number } => (self.gone(number), None),
+            Change::Gone { number } => (self.gone(number, by), None),
             Change::Forget { origin } => {
                 let volume = self.directory.origins.remove(&origin).map(|entry| entry.volume);
                 (volume.unwrap_or_default(), None)

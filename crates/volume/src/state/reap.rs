@@ -318,10 +318,15 @@ impl State {
     }
 
     /// What it does that an entry is gone.
-    pub(super) fn gone(&mut self, number: VolumeNumber) -> VolumeNumber {
+    pub(super) fn gone(&mut self, number: VolumeNumber, by: Sequence) -> VolumeNumber {
         let entry = self.directory.entries.remove(&number).expect("it was there");
         self.trees[number.0 as usize] = None;
         if let Kind::Snapshot { of, .. } = entry.kind {
+            // What it freed lies in extents of the volume. If that goes away too, it waits
+            // for those places: its extents become others' at once.
+            for (_, since) in self.leaving.iter_mut().filter(|(one, _)| *one == of) {
+                *since = by.max(*since);
+            }
             let shared = self.directory.shared_up_to(of);
             if let Some(tree) = self.tree_mut(of) {
                 tree.shared_up_to = shared;
