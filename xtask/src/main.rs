@@ -11,6 +11,7 @@ mod run;
 mod test;
 mod tidy;
 mod torture_disk;
+mod torture_gateway;
 mod torture_record;
 
 use anyhow::{Result, bail};
@@ -31,6 +32,8 @@ cargo xtask COMMAND
   sim disk [--seeds N] [--states N] [--seed N] [--sequence N]
                             the engine of the volumes on a model disk, crashed at
                             every moment
+  sim gateway [--seeds N] [--states N] [--seed N] [--sequence N]
+                            the store of the objects on model files, the same
   bench disk [--seconds N] [--rounds N] [--rows LIST]
                             the disk service beside its peers, on this machine; and
                             the instructions that each layer adds to a request
@@ -40,6 +43,8 @@ cargo xtask COMMAND
                             kill real processes that write, and count what is lost
   torture disk [--kills N] [--replacements N] [--pool-dir DIR]
                             kill and replace the disk service under verified load
+  torture gateway [--kills N] [--takeovers N] [--dir DIR]
+                            kill and replace the gateway under verified load of S3
   agent                     build the static agent of the boot image
   openapi                   write docs/openapi.json anew from the code
 ";
@@ -66,6 +71,9 @@ fn main() -> Result<()> {
         }
         Some("torture") if rest.first().is_some_and(|what| what == "disk") => {
             torture_disk::run(&rest[1..])
+        }
+        Some("torture") if rest.first().is_some_and(|what| what == "gateway") => {
+            torture_gateway::run(&rest[1..])
         }
         Some("agent") => demo::agent(),
         Some("openapi") => test::openapi(),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::{demo, disk_client, disk_instructions, sim_disk};
+use crate::{demo, disk_client, disk_instructions, sim_disk, sim_gateway};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -37,7 +37,8 @@ enum Verb {
   bedplate lab sim machines --seed 7 --machines 1000     one run, told in full
   bedplate lab sim disk --states 1000000
   bedplate lab sim disk --sequence 1234                  one short run, told in full
-  bedplate lab sim disk --tail                           the longest waits alone")]
+  bedplate lab sim disk --tail                           the longest waits alone
+  bedplate lab sim gateway --states 1000000")]
     Sim(Sim),
     /// From a powered-off virtual server to an attested, running system, and back.
     #[command(after_help = "Example:\n  bedplate lab demo")]
@@ -82,10 +83,10 @@ struct Enroll {
 
 #[derive(Debug, Args)]
 struct Sim {
-    /// What is simulated: `machines` (the control plane and its servers) or `disk` (the
-    /// engine of the volumes).
+    /// What is simulated: `machines` (the control plane and its servers), `disk` (the
+    /// engine of the volumes) or `gateway` (the store of the objects).
     what: String,
-    /// How many seeds; 20 for machines, 200 for disk when absent.
+    /// How many seeds; 20 for machines, 200 for disk and gateway when absent.
     #[arg(long)]
     seeds: Option<u64>,
     /// Only this seed, told in full.
@@ -100,10 +101,11 @@ struct Sim {
     /// Runs at once; one a core when absent.
     #[arg(long)]
     threads: Option<usize>,
-    /// For disk: short sequences are run until there are so many different crash states.
+    /// For disk and gateway: short sequences are run until there are so many different
+    /// crash states.
     #[arg(long, default_value_t = 1_000_000)]
     states: u64,
-    /// For disk: only this short sequence, told in full.
+    /// For disk and gateway: only this short sequence, told in full.
     #[arg(long)]
     sequence: Option<u64>,
     /// For disk: only the longest waits, in time that is made up.
@@ -200,7 +202,15 @@ fn simulate_it(sim: &Sim) -> Result<()> {
             twice_every: sim.twice_every,
             threads,
         }),
-        other => bail!("there is no simulation of {other:?}; there are: machines, disk"),
+        "gateway" => sim_gateway::simulate(sim_gateway::Plan {
+            seeds: sim.seeds.unwrap_or(200),
+            states: sim.states,
+            seed: sim.seed,
+            sequence: sim.sequence,
+            twice_every: sim.twice_every,
+            threads,
+        }),
+        other => bail!("there is no simulation of {other:?}; there are: machines, disk, gateway"),
     }
 }
 

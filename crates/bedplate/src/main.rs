@@ -10,6 +10,7 @@ mod gateway;
 mod lab;
 mod root;
 mod sim_disk;
+mod sim_gateway;
 mod up;
 
 use std::process::ExitCode;
