@@ -20,6 +20,7 @@ use model::operation::OperationState;
 use model::{Duration, Secret, Timestamp};
 use world::{Clock as _, SystemClock, process};
 
+use crate::objects;
 use crate::up::{self, House};
 
 /// How long anything may take under emulation on a busy machine, in percent.
@@ -73,6 +74,7 @@ pub async fn run(arguments: Arguments, directory: &Path) -> Result<()> {
         boot_device: None,
         boot_address: None,
         patience: PATIENCE,
+        gateway: objects::Arguments { no_gateway: true, ..objects::Arguments::default() },
     };
     let house = House::start(&wish, &state, &cache, &say).await?;
     say(&format!("control plane at {}", house.server.url));

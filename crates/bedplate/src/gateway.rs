@@ -1,12 +1,13 @@
 //! `bedplate gateway`: objects over HTTP, in the dialect S3.
 
 use std::cell::RefCell;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use ::disk::shared::signals::Signals;
+use ::gateway::access;
 use ::gateway::accounts::AccessKey;
 use ::gateway::objects;
 use ::gateway::reactor::Timeouts;
@@ -19,7 +20,7 @@ use clap::Args;
 use model::Bytes;
 
 /// Objects over HTTP.
-#[derive(Clone, Debug, Args)]
+#[derive(Debug, Args)]
 #[command(after_help = "Examples:
   bedplate gateway --data objects
         on this machine only; the first start shows an access key, once
@@ -29,7 +30,11 @@ use model::Bytes;
         encrypted
   bedplate gateway --data objects --replace
         in the place of the one that runs; no request fails")]
+#[command(args_conflicts_with_subcommands = true, subcommand_help_heading = "Administration")]
 pub struct Arguments {
+    /// Instead of running one: administer the one that runs.
+    #[command(subcommand)]
+    pub verb: Option<cli::gateway::Verb>,
     /// The directory of all it keeps. The usual one: gateway in the data directory
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -121,9 +126,12 @@ pub fn run(arguments: Arguments, directory: &Path) -> Result<()> {
         Ok(opened)
     };
     serve(&options, (sender, events), open, |serving| {
+        let first = first.take();
+        if let Err(error) = access::leave(&options.data, serving, &region, first.as_ref()) {
+            tracing::warn!(%error, "verbs on this host will not know where it is");
+        }
         // Who does not listen does not need it.
-        let told =
-            told(&options.data, serving, first.take().as_ref().map(|key| (key, &region[..])));
+        let told = told(&options.data, serving, first.as_ref().map(|key| (key, &region[..])));
         let _ = std::io::Write::write_all(&mut std::io::stdout(), told.as_bytes());
     })?;
     Ok(())
@@ -199,22 +207,19 @@ fn told(data: &Path, serving: &Serving, first: Option<(&AccessKey, &str)>) -> St
     }
     lines.push(format!("  directory  {}", data.display()));
     if let Some((key, region)) = first {
-        let (mut address, tls) = serving.addresses[0];
-        let scheme = if tls { "https" } else { "http" };
-        if address.ip().is_unspecified() {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
+        let endpoint = access::endpoint(serving.addresses[0]);
         lines.extend([
             String::new(),
-            "The first access key, shown this once:".to_owned(),
+            format!("The first access key, kept in {}/access.json:", data.display()),
             format!("  export AWS_ACCESS_KEY_ID={}", key.id),
             format!("  export AWS_SECRET_ACCESS_KEY={}", key.secret.expose()),
-            format!("  export AWS_ENDPOINT_URL={scheme}://{address} AWS_REGION={region}"),
+            format!("  export AWS_ENDPOINT_URL={endpoint} AWS_REGION={region}"),
             String::new(),
             "Next, in another terminal, after these:".to_owned(),
-            "  aws s3 mb s3://first".to_owned(),
-            "  aws s3 cp README.md s3://first/".to_owned(),
-            "  aws s3 ls s3://first".to_owned(),
+            "  bedplate bucket create first            or: aws s3 mb s3://first".to_owned(),
+            "  bedplate object put README.md first/    or: aws s3 cp README.md s3://first/"
+                .to_owned(),
+            "  bedplate object list first              or: aws s3 ls s3://first".to_owned(),
         ]);
     }
     lines.join("\n") + "\n"

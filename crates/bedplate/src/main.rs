@@ -8,6 +8,7 @@ mod disk_client;
 mod disk_instructions;
 mod gateway;
 mod lab;
+mod objects;
 mod root;
 mod sim_disk;
 mod sim_gateway;
@@ -23,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 use root::{Choice, Root};
 
 fn main() -> ExitCode {
-    let root = Root::parse();
+    let root = Root::parse().settled();
     // Whoever installed one before us did it in this process, and the same one.
     rustls::crypto::ring::default_provider().install_default().ok();
     log(&root);

@@ -12,7 +12,7 @@ use crate::{disk, gateway, lab, up};
     about = "Turns racks of servers into a cloud",
     disable_help_flag = true,
     disable_help_subcommand = true,
-    after_help = "First steps:\n  bedplate up                  the control plane, in one directory\n  bedplate doctor              what is wrong here, and how to mend it\n  bedplate machine --help      servers: find, take in, install, take back"
+    after_help = "First steps:\n  bedplate up                  the control plane, in one directory\n  bedplate doctor              what is wrong here, and how to mend it\n  bedplate machine --help      servers: find, take in, install, take back\n  bedplate object --help       objects: put, get, list, share"
 )]
 pub struct Root {
     /// What every verb takes.
@@ -24,6 +24,20 @@ pub struct Root {
     /// What to do.
     #[command(subcommand)]
     pub choice: Choice,
+}
+
+impl Root {
+    /// The words of a role that do not run it are verbs like all others.
+    pub fn settled(self) -> Self {
+        let choice = match self.choice {
+            Choice::Gateway(mut arguments) => match arguments.verb.take() {
+                Some(verb) => Choice::Verb(cli::Verb::Gateway(verb)),
+                None => Choice::Gateway(arguments),
+            },
+            choice => choice,
+        };
+        Self { choice, ..self }
+    }
 }
 
 /// A role, or a verb.

@@ -10,6 +10,7 @@ use lab::{Rack, RackSpec};
 use netboot::Running;
 
 use crate::boot::{self, BootNetwork};
+use crate::objects::{self, Objects};
 
 /// Run the control plane.
 #[derive(Clone, Debug, Args)]
@@ -18,6 +19,8 @@ use crate::boot::{self, BootNetwork};
   bedplate up --lab 2                       with a virtual rack of two machines (needs root)
   bedplate up --boot-device eth1 --boot-address 10.0.0.1/24
                                             for machines that boot on eth1 (needs root)
+  bedplate up --gateway 10.0.0.1:9000       objects for everybody on that network
+  bedplate up --no-gateway                  without objects
   bedplate up --database postgres://bedplate@db/bedplate")]
 pub struct Arguments {
     /// Where people are served.
@@ -41,6 +44,9 @@ pub struct Arguments {
     /// Wait longer for everything, in percent; a virtual rack under emulation needs 300.
     #[arg(long, default_value_t = 100)]
     pub patience: u64,
+    /// The object gateway beside it.
+    #[command(flatten)]
+    pub gateway: objects::Arguments,
 }
 
 /// Everything that runs, and ends together.
@@ -51,6 +57,8 @@ pub struct House {
     boot: Option<Running>,
     /// The virtual rack.
     pub rack: Option<Rack>,
+    /// The object gateway.
+    pub objects: Option<Objects>,
 }
 
 impl House {
@@ -66,7 +74,10 @@ impl House {
             None => None,
         };
         match Self::around(arguments, directory, cache, say, rack.as_ref()).await {
-            Ok((server, boot)) => Ok(Self { server, boot, rack }),
+            Ok((server, boot)) => {
+                let house = Self { server, boot, rack, objects: None };
+                house.with_objects(arguments, directory).await
+            }
             Err(error) => {
                 // A rack without a control plane is nobody's.
                 if let Some(rack) = rack {
@@ -115,8 +126,34 @@ impl House {
         }
     }
 
-    /// Ends it: machines first, so that nothing reports to nobody.
+    /// Starts the object gateway, unless it is not wanted. Without it all ends.
+    async fn with_objects(mut self, arguments: &Arguments, directory: &Path) -> Result<Self> {
+        let (wanted, data) = (arguments.gateway.clone(), directory.join("gateway"));
+        if wanted.no_gateway {
+            return Ok(self);
+        }
+        let start = move || Objects::start(&wanted, &data);
+        let started = tokio::task::spawn_blocking(start).await;
+        match started.expect("starting does not panic") {
+            Ok(objects) => {
+                self.server.plane.metrics.tell_more(objects.metrics());
+                self.objects = Some(objects);
+                Ok(self)
+            }
+            Err(error) => {
+                self.stop().await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Ends it: clients of objects first, who have requests under way; then machines, so
+    /// that nothing reports to nobody.
     pub async fn stop(self) -> Result<()> {
+        if let Some(objects) = self.objects {
+            let stop = tokio::task::spawn_blocking(|| objects.stop());
+            stop.await.expect("ending does not panic");
+        }
         if let Some(rack) = &self.rack {
             rack.down().await?;
         }
@@ -163,6 +200,12 @@ fn welcome(directory: &Path, house: &House) {
     if let Some(token) = &house.server.first_token {
         println!("\nThe administrator's token, shown only now (kept in {dir}/admin.token):");
         println!("  {}", token.expose());
+    }
+    if let Some(objects) = &house.objects {
+        println!("\nObjects (S3) are at {}", objects.endpoint);
+        if objects.first {
+            println!("  the first access key is in {dir}/gateway/access.json: verbs find it");
+        }
     }
     println!("\nNext, in another terminal:");
     println!("  export BEDPLATE_DIR={dir}");
