@@ -97,13 +97,8 @@ pub fn open(
         quotas,
         clock: Arc::clone(&clock),
     };
-    let gate = Gate {
-        store: Arc::clone(&store),
-        accounts,
-        keys,
-        clock: Arc::clone(&clock),
-        settings,
-    };
+    let gate =
+        Gate { store: Arc::clone(&store), accounts, keys, clock: Arc::clone(&clock), settings };
     let parts = Parts {
         service: Arc::new(S3::new(gate)),
         store: Box::new(Writes { writer, clock: Arc::clone(&clock), scrub }),

@@ -233,12 +233,7 @@ enum Ended {
 }
 
 /// Waits for the end, and ends.
-fn end(
-    mut running: Running,
-    admin: Admins,
-    events: &Receiver<Event>,
-    options: &Options,
-) -> Ended {
+fn end(mut running: Running, admin: Admins, events: &Receiver<Event>, options: &Options) -> Ended {
     let drain = options.drain;
     loop {
         let event = events.recv();
