@@ -25,7 +25,7 @@ const CHUNK: usize = 1 << 20;
 /// What, and where to.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A file has another name until it is whole; interrupted, it goes on from there the next time. With\n--recursive, files that are there with the same length and time are passed over.\n\nExamples:\n  bedplate object get data/docs/README.md\n  bedplate object get data/dump.sql - | psql\n  bedplate object get --recursive data/photos/ photos\n  bedplate object get data/model.bin old.bin --version 4A2F"
+    after_help = "A file has another name until it is whole; interrupted, it goes on from there the next time. With\n--recursive, files that are there with the same length and time are passed over.\n\nExamples:\n  bedplate object get data/docs/README.md\n  bedplate object get data/dump.sql -\n  bedplate object get --recursive data/photos/ photos\n  bedplate object get data/model.bin old.bin --version 4A2F"
 )]
 pub struct Arguments {
     /// Which object: BUCKET/KEY; with --recursive what keys begin with
