@@ -84,12 +84,7 @@ impl Guest<'_> {
             let wish = Request { method: "GET", bucket, query, ..Request::default() };
             let Some(answer) = self.ask(&wish) else { return };
             let (during, text) = ((from, site.now()), answer.text());
-            let listed: BTreeSet<String> = text
-                .split("<Contents>")
-                .skip(1)
-                .filter_map(|item| between(item, "<Key>", "</Key>"))
-                .map(plain)
-                .collect();
+            let listed = names(&text);
             let more = text.contains("<IsTruncated>true</IsTruncated>");
             let last = listed.last().filter(|_| more).cloned();
             for key in &keys {
@@ -177,6 +172,12 @@ impl Guest<'_> {
             marker.as_ref()?;
         }
     }
+}
+
+/// The keys in a page of a list.
+fn names(page: &str) -> BTreeSet<String> {
+    let items = page.split("<Contents>").skip(1);
+    items.filter_map(|item| between(item, "<Key>", "</Key>")).map(plain).collect()
 }
 
 /// Text of XML.

@@ -117,17 +117,9 @@ impl World {
                 }
                 !back
             }),
-            Act::Put { bucket, key, body, anew } => self.within(bucket, |there, sequence| {
-                let newest = there.find(key, Meant::Plain);
-                let marked = |found| there.versions[&(key, Reverse(found))].marker;
-                if anew && newest.is_some_and(|found| !marked(found)) {
-                    return false;
-                }
-                let body = Some(body).filter(|body| body.length > 0);
-                there.put(key, *sequence, body.into_iter().collect(), (false, false));
-                *sequence += 1;
-                true
-            }),
+            Act::Put { bucket, key, body, anew } => {
+                self.within(bucket, |there, sequence| put(there, sequence, key, (body, anew)))
+            }
             Act::Delete { bucket, key, meant } => {
                 self.within(bucket, |there, sequence| delete(there, sequence, key, meant))
             }
@@ -193,6 +185,18 @@ impl World {
             true
         })
     }
+}
+
+fn put(there: &mut Bucket, sequence: &mut u64, key: u8, (body, anew): (Stamp, bool)) -> bool {
+    let newest = there.find(key, Meant::Plain);
+    let marked = |found| there.versions[&(key, Reverse(found))].marker;
+    if anew && newest.is_some_and(|found| !marked(found)) {
+        return false;
+    }
+    let body = Some(body).filter(|body| body.length > 0);
+    there.put(key, *sequence, body.into_iter().collect(), (false, false));
+    *sequence += 1;
+    true
 }
 
 fn delete(there: &mut Bucket, sequence: &mut u64, key: u8, meant: Meant) -> bool {
