@@ -54,6 +54,9 @@ pub const DISK: &[&str] = &[
 /// For measuring objects: the peer that serves files, the client, certificates.
 pub const GATEWAY: &[&str] = &["nginx-light", "wrk", "openssl", "util-linux"];
 
+/// For the tests of the gateway: certificates, and a disk that is full.
+pub const OBJECTS: &[&str] = &["openssl", "e2fsprogs", "util-linux", "mount", "python3-venv"];
+
 /// Installs those that are missing.
 pub fn ensure(packages: &[&str]) -> Result<()> {
     let missing: Vec<&str> =
@@ -115,12 +118,13 @@ pub fn has(program: &str) -> bool {
 /// A Python environment of our own under `target`, with packages by name.
 pub fn python(packages: &[&str]) -> Result<std::path::PathBuf> {
     let home = crate::run::top().join("target/python");
-    if !home.join("bin/pip").exists() {
-        let home = home.to_string_lossy();
-        run(command("python3", &["-m", "venv", &home]))?;
-    }
     let pip = home.join("bin/pip");
     let pip = pip.to_string_lossy();
+    // Also when it was made for another place: it holds paths.
+    if !has(&pip) {
+        let home = home.to_string_lossy();
+        run(command("python3", &["-m", "venv", "--clear", &home]))?;
+    }
     let known = output(command(&pip, &["freeze"]))?.to_lowercase();
     let missing: Vec<&str> = packages
         .iter()

@@ -168,7 +168,7 @@ fn manner(method: &str, old: bool, headers: &[(&str, &[u8])]) -> Result<Manner, 
     let expects = match said.expect {
         // A client of HTTP/1.0 would not understand the interim reply.
         Some(_) if old => false,
-        Some(word) if word.eq_ignore_ascii_case(b"100-continue") => framing != Framing::None,
+        Some(word) if word.eq_ignore_ascii_case(b"100-continue") => true,
         // What else may be expected nobody has ever said; to refuse it is allowed, and
         // helps nobody (RFC 9110, section 10.1.1).
         Some(_) | None => false,

@@ -29,16 +29,15 @@ impl Drive<'_> {
                 }
                 Ok(Progress::End(length)) => {
                     self.input.at += length;
+                    // Also when there is none: a client that waits for this and sees a reply
+                    // instead may not be able to go on with the connection (botocore).
+                    self.invite();
                     self.end();
                     return Turn::Go;
                 }
                 Ok(Progress::More) => {
                     self.input.at = self.input.end;
-                    if !request.invited {
-                        request.invited = true;
-                        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-                        self.connection.out.extend_from_slice(interim);
-                    }
+                    self.invite();
                     return Turn::Receive;
                 }
                 Err(broken) => {
@@ -47,6 +46,15 @@ impl Drive<'_> {
                     return Turn::Go;
                 }
             }
+        }
+    }
+
+    /// Tells a client that waits to be told to send its content.
+    fn invite(&mut self) {
+        let Some(request) = &mut self.connection.request else { return };
+        if !request.invited {
+            request.invited = true;
+            self.connection.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
 

@@ -101,7 +101,7 @@ impl Drive<'_> {
     fn closing(&self, close: bool) -> Closing {
         let request = self.connection.request.as_ref().expect("a reply has a request");
         // Who waits to be invited may send its content or not: nobody can tell.
-        let unclear = !request.invited && request.content.left() != Some(0);
+        let unclear = !request.invited;
         let much = request.content.left().is_none_or(|left| left > UNWANTED);
         // A successor takes connections as they are.
         let leaves = self.lane.draining && !self.lane.hands_over;

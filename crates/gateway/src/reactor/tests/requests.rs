@@ -93,6 +93,11 @@ fn content_in_chunks_is_put_together() {
 fn a_client_that_asks_first_is_invited() {
     let house = House::new();
     let mut client = house.connect();
+    // Also when there is nothing to be sent: a client that is not invited is confused.
+    client
+        .send("PUT /sum HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(client.answer().body, b"0 0");
     let asks = "PUT /sum HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n";
     client.send(asks);
     assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
