@@ -65,7 +65,10 @@ pub enum ServeError {
     #[error("{0}")]
     Open(String),
     /// The store made no more changes, and the process ended.
-    #[error("the store took no more changes: {0}")]
+    #[error(
+        "the store took no more changes: {0}. Look at the disk and at the kernel's log, and \
+         start the gateway again: a start finds out what the disk kept"
+    )]
     Broken(String),
 }
 

@@ -31,6 +31,10 @@ fn options(data: &Path, listen: SocketAddr, replaces: bool) -> Options {
 }
 
 fn start(options: Options) -> Result<Process, ServeError> {
+    start_with(options, Box::new(Every))
+}
+
+fn start_with(options: Options, store: Box<dyn Applies>) -> Result<Process, ServeError> {
     let (events, received) = channel();
     let (tell, told) = channel();
     let sender = events.clone();
@@ -39,7 +43,7 @@ fn start(options: Options) -> Result<Process, ServeError> {
         let open = || {
             let parts = Parts {
                 service: Arc::new(Paths::new(&files)),
-                store: Box::new(Every),
+                store,
                 clock: Arc::new(SystemClock::default()),
             };
             let metrics = std::sync::Arc::new(|_: &mut String| ());
@@ -144,4 +148,40 @@ fn a_directory_is_served_once() {
     assert!(!third.serving.took_over);
     third.events.send(Event::Stop).expect("it listens");
     third.thread.join().expect("no panic").expect("it ended well");
+}
+
+/// A store whose medium fails with the first change.
+#[derive(Default)]
+struct Fails(bool);
+
+impl Applies for Fails {
+    fn apply(&mut self, batch: Vec<Mutation>) -> Vec<Result<Reply, Refusal>> {
+        self.0 = true;
+        batch.iter().map(|_| Err(Refusal::Medium("no sync".to_owned()))).collect()
+    }
+    fn tick(&mut self) -> Duration {
+        Duration::from_secs(1)
+    }
+    fn dead(&self) -> Option<String> {
+        self.0.then(|| "no sync".to_owned())
+    }
+    fn close(&mut self) {}
+}
+
+#[test]
+fn a_store_that_takes_no_more_changes_ends_the_process_with_an_error() {
+    let directory = Directory::new("broken");
+    let store = Box::new(Fails::default());
+    let process = start_with(options(&directory.0, ANY, false), store).expect("it serves");
+    let address = process.serving.addresses[0].0;
+    let mut client = Client::new(TcpStream::connect(address).expect("never refused"));
+    assert_eq!(client.get("/hello").body, b"hello");
+    // Who asked for the change is told.
+    assert_eq!(client.get("/commit/mine").body, b"false");
+    let ended = process.thread.join().expect("no panic");
+    assert!(matches!(&ended, Err(ServeError::Broken(why)) if why == "no sync"), "{ended:?}");
+    // The next one may have the directory.
+    let next = start(options(&directory.0, ANY, false)).expect("it serves");
+    next.events.send(Event::Stop).expect("it listens");
+    next.thread.join().expect("no panic").expect("it ended well");
 }
