@@ -91,7 +91,7 @@ pub fn command(scratch: &Scratch, more: &[&str]) -> Command {
 pub fn arguments(command: &mut Command, scratch: &Scratch, more: &[&str]) {
     command.args(["gateway", "--data"]).arg(scratch.path("data"));
     command.arg("--access-keys").arg(scratch.path("keys.json"));
-    if !more.iter().any(|word| *word == "--listen") {
+    if !more.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
     }
     command.args(more);
@@ -138,10 +138,6 @@ impl Gateway {
 
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
-    }
-
-    pub fn id(&self) -> u32 {
-        self.child.id()
     }
 
     /// A client of the first account.
