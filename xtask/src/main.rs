@@ -39,6 +39,11 @@ cargo xtask COMMAND
                             the instructions that each layer adds to a request
   bench gateway [--seconds N] [--rounds N] [--rows LIST] [--keys N] [--objects N]
                             the object gateway beside nginx and s3s-fs, on this machine
+  bench placement [--machines N] [--decisions N]
+                            how quickly hosts are chosen for instances, beside the plain
+                            ways
+  bench packing [--trace FILE] [--optimise-hours N]
+                            how many hosts recorded requests need
   torture record [--kills N] [--store sqlite|postgres|both]
                             kill real processes that write, and count what is lost
   torture disk [--kills N] [--replacements N] [--pool-dir DIR]
@@ -65,6 +70,11 @@ fn main() -> Result<()> {
         }
         Some("bench") if rest.first().is_some_and(|what| what == "gateway") => {
             bench_gateway::run(&rest[1..])
+        }
+        Some("bench")
+            if rest.first().is_some_and(|what| what == "placement" || what == "packing") =>
+        {
+            run::program("lab", "bench", rest)
         }
         Some("torture") if rest.first().is_some_and(|what| what == "record") => {
             torture_record::run(&rest[1..])

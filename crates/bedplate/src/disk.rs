@@ -3,6 +3,7 @@
 //! `up` is the keeper, and starts `engine`, which people do not. The other words ask the
 //! service that runs.
 
+mod alone;
 mod welcome;
 
 use std::ffi::OsString;
@@ -15,6 +16,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use client::disk_orders::order;
 use model::Bytes;
 use model::volume::{Attachment, DiskOrder, DiskStatus, PoolMedium, PoolSpec};
+
+pub use alone::Engine;
 
 /// The disk service of a host.
 #[derive(Clone, Debug, Args)]

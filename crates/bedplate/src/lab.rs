@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::{demo, disk_client, disk_instructions, sim_disk, sim_gateway};
+use crate::{bench_fleet, demo, disk_client, disk_instructions, sim_disk, sim_gateway};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -40,6 +40,11 @@ enum Verb {
   bedplate lab sim disk --tail                           the longest waits alone
   bedplate lab sim gateway --states 1000000")]
     Sim(Sim),
+    /// Measure the engines of the fleet, beside the plain ways of doing the same.
+    #[command(after_help = "Examples:
+  bedplate lab bench placement --machines 100000
+  bedplate lab bench packing --trace requests.csv.zst")]
+    Bench(bench_fleet::Arguments),
     /// From a powered-off virtual server to an attested, running system, and back.
     #[command(after_help = "Example:\n  bedplate lab demo")]
     Demo(demo::Arguments),
@@ -121,6 +126,9 @@ pub async fn run(arguments: Arguments, place: Place) -> Result<()> {
         Verb::List => show(remains(&place.directory)?.machines(), place.json),
         Verb::Enroll(enroll) => enrol(enroll, &place).await,
         Verb::Sim(sim) => tokio::task::spawn_blocking(move || simulate_it(&sim)).await?,
+        Verb::Bench(arguments) => {
+            tokio::task::spawn_blocking(move || bench_fleet::run(&arguments)).await?
+        }
         Verb::Demo(arguments) => demo::run(arguments, &place.directory).await,
         Verb::DiskClient(arguments) => {
             tokio::task::spawn_blocking(move || disk_client::run(&arguments)).await?

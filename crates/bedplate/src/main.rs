@@ -1,6 +1,7 @@
 //! The one program: its role is chosen by the first word of the command line. `up`
 //! and `lab` run things; every other word is a verb of the crate `cli`.
 
+mod bench_fleet;
 mod boot;
 mod demo;
 mod disk;
@@ -24,10 +25,14 @@ use tracing_subscriber::EnvFilter;
 use root::{Choice, Root};
 
 fn main() -> ExitCode {
-    let root = Root::parse().settled();
     // Whoever installed one before us did it in this process, and the same one.
     rustls::crypto::ring::default_provider().install_default().ok();
-    log(&root);
+    if let Some(engine) = disk::Engine::of(std::env::args_os().skip(1)) {
+        log("info", false);
+        return ExitCode::from(ended(engine.run(), false).code());
+    }
+    let root = Root::parse().settled();
+    log(usual(&root), root.global.no_color);
     let root = match host(root) {
         Ok(exit) => return ExitCode::from(exit.code()),
         Err(root) => root,
@@ -45,23 +50,27 @@ fn main() -> ExitCode {
     ExitCode::from(exit.code())
 }
 
-/// Logs go to standard error: what `RUST_LOG` asks for, else what `--verbose` does,
-/// else what the role needs: a control plane tells more than a verb.
-fn log(root: &Root) {
+/// What is logged when nobody says: what `--verbose` does, else what the role needs: a
+/// control plane tells more than a verb.
+fn usual(root: &Root) -> &'static str {
     let serves = match &root.choice {
         Choice::Up(_) | Choice::Gateway(_) => true,
         Choice::Disk(arguments) => arguments.serves(),
         Choice::Lab(_) | Choice::Verb(_) => false,
     };
-    let usual = match (root.verbose, serves) {
+    match (root.verbose, serves) {
         (0, false) => "error",
         (0, true) => "info",
         (1, false) => "info",
         (1, true) | (2, _) => "debug",
         _ => "trace",
-    };
+    }
+}
+
+/// Logs go to standard error: what `RUST_LOG` asks for, else the usual.
+fn log(usual: &str, no_color: bool) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
-    let terminal = Terminal::of_process(root.global.no_color);
+    let terminal = Terminal::of_process(no_color);
     let colours = terminal.err_paint != cli::terminal::Paint::plain();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -74,10 +83,10 @@ fn log(root: &Root) {
 /// is none of them.
 fn host(root: Root) -> Result<Exit, Box<Root>> {
     let json = root.global.output == Output::Json;
-    let directory = root.global.directory();
+    let (directory, no_color) = (root.global.directory(), root.global.no_color);
     match root.choice {
-        Choice::Disk(arguments) => Ok(ended(disk::run(arguments, &directory, json), &root.global)),
-        Choice::Gateway(arguments) => Ok(ended(gateway::run(*arguments, &directory), &root.global)),
+        Choice::Disk(arguments) => Ok(ended(disk::run(arguments, &directory, json), no_color)),
+        Choice::Gateway(arguments) => Ok(ended(gateway::run(*arguments, &directory), no_color)),
         choice => Err(Box::new(Root { choice, ..root })),
     }
 }
@@ -95,13 +104,13 @@ async fn run(root: Root) -> Exit {
             return cli::run(Root::command(), root.global, verb, terminal).await;
         }
     };
-    ended(done, &root.global)
+    ended(done, root.global.no_color)
 }
 
 /// How a role ended, for people.
-fn ended(done: anyhow::Result<()>, global: &cli::Global) -> Exit {
+fn ended(done: anyhow::Result<()>, no_color: bool) -> Exit {
     let Err(error) = done else { return Exit::Done };
-    let terminal = Terminal::of_process(global.no_color);
+    let terminal = Terminal::of_process(no_color);
     eprint!("{}", told(error).render(terminal.err_width, terminal.err_paint));
     Exit::Problem
 }

@@ -102,7 +102,7 @@ impl Total {
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Some(match number.checked_sub(2 * self.plan.seeds) {
-            None if number % 2 == 0 => Job::Long(number / 2),
+            None if number.is_multiple_of(2) => Job::Long(number / 2),
             None => Job::Late(number / 2),
             Some(short) => Job::Short(short),
         })

@@ -24,6 +24,7 @@ mod identity;
 mod keeper;
 pub mod needs;
 mod network;
+pub mod placement;
 mod qemu;
 pub mod rack;
 mod remains;
