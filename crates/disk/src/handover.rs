@@ -4,20 +4,21 @@
 //!
 //! 1. old: it takes no orders, connections and messages of VMMs any more; requests are
 //!    served on. It sends `paused`, with the files and devices of its lane, the ring
-//!    that completions are going to be forwarded in, and the parcel: memory for 5.
+//!    that completions are going to be forwarded in, and the parcel: memory for 5 and 6.
 //! 2. new: fetches the deposits from the keeper, maps everything, and says `ready`, and
 //!    which shape of changes it reads.
 //! 3. old: sends all of the lane's state as `heir`, as it is at that moment. New: makes
 //!    an heir of it, says `follows`.
 //! 4. old: sends what of it has changed since as `round`; new: `follows`. That is
-//!    repeated until it is little.
-//! 5. old: at the end of a turn, with everything published, it puts what is still
-//!    different and what is in flight into the parcel, and says `lane`. From here on it
-//!    only forwards completions. Only from here to 6 nobody serves.
-//! 6. new: has looked at the parcel all the time. Takes the lane, writes its generation
-//!    into the status page, polls. That write is the commit. Then it says `taken`, and
-//!    becomes the keeper's current engine.
-//! 7. old: sends what it has `counted`, and ends when nothing that it had submitted is
+//!    repeated until it is little. Then it says `watch`: the rest goes through the parcel.
+//! 5. old: its lane's own thread, between two turns, puts what is still different and what
+//!    is in flight into the parcel, some times. New: looks at the parcel all the time, does
+//!    all that it is going to do in 7, and says in the parcel that it has followed.
+//! 6. old: the same once more, and stops. From here on it only forwards completions. It
+//!    says `lane`, in case that nobody looks. Only from here to 7 nobody serves.
+//! 7. new: takes the lane, writes its generation into the status page, and works. That
+//!    write is the commit. Then it says `taken`, and becomes the keeper's current engine.
+//! 8. old: sends what it has `counted`, and ends when nothing that it had submitted is
 //!    in flight.
 //!
 //! Nothing is issued twice and nothing is replayed. Whatever fails before the commit, in
@@ -53,6 +54,7 @@ mod word {
     pub const HEIR: &str = "heir";
     pub const ROUND: &str = "round";
     pub const FOLLOWS: &str = "follows";
+    pub const WATCH: &str = "watch";
     pub const COUNTED: &str = "counted";
     pub const LANE: &str = "lane";
     pub const TAKEN: &str = "taken";

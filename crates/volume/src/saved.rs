@@ -7,9 +7,11 @@
 //!
 //! It comes in two parts, so that the moment in which nobody serves is short. [`Saved`] is
 //! everything, taken while the predecessor serves on; the successor makes an
-//! [`Heir`](crate::lane::Heir) of it. [`Changes`] is what is different when the predecessor
-//! has stopped, and it is small: before that, [`Round`]s bring the large things up to date
-//! as often as it takes.
+//! [`Heir`](crate::lane::Heir) of it. [`Round`]s bring the large things up to date as often
+//! as it takes. Then [`Changes`] say all that is different: they are small. The heir takes
+//! them on some times while the predecessor serves, and once more when that has stopped: so
+//! what is done while nobody serves has just been done before, by the same code, in the
+//! same memory.
 //!
 //! [`Saved`] is JSON with a version. Newer programs add fields with defaults; what a reader
 //! does not know it ignores. So programs one version apart understand each other both
@@ -39,7 +41,7 @@ pub const SAVED_LEAST: u32 = 1;
 
 /// What [`Changes`], [`Round`] and all that is in them look like. Another number for every
 /// change of that: it says who may be sent bytes without names.
-pub const SHAPE: u32 = 2;
+pub const SHAPE: u32 = 3;
 
 /// The first byte of what is encoded.
 mod encoding {
@@ -85,7 +87,7 @@ impl Round {
     }
 }
 
-/// What is different from what the successor knows, now that the predecessor has stopped.
+/// What is different from what the successor knows, at the end of a turn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Changes {
     pub(crate) slots: Vec<SavedSlot>,

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::engine::guests::Resumed;
 use crate::engine::{Engine, LANE, Table};
 use crate::keeper::wire::{Channel, Kind, Message};
 use crate::orders::Serving;
-use crate::reactor::{Reactor, SavedLane};
+use crate::reactor::{Departure, Reactor, SavedLane, Successor};
 use crate::shared::Shared;
 use crate::shared::completions::Completions;
 
@@ -28,6 +29,10 @@ const MOMENTS: u32 = 2000;
 const ROUNDS: usize = 16;
 /// What changed is little when it is not more than this.
 const LITTLE: usize = 64;
+/// So often the lane's own thread tells the successor all that changed before it leaves.
+const REHEARSALS: u32 = 4;
+/// It leaves within this time or not at all, nanoseconds.
+const LEAVES: u64 = 2_000_000_000;
 /// A client over TLS has so many turns to take its last answers.
 const TLS: u32 = 200;
 
@@ -106,17 +111,18 @@ fn attempt(engine: &Arc<Engine>, peer: &Channel) -> Result<(), String> {
     let wake = ready.fds.into_iter().next().ok_or("the successor has no bell")?;
     hang_up_tls(engine)?;
     let warm = engine.lane.ask(|_| super::warm()).map_err(|gone| gone.to_string())?;
-    let brought = bring_up_to_date(engine, peer, compact);
-    if let Err(why) = brought {
-        engine.lane.ask(|lane| lane.come_back(None)).map_err(|gone| gone.to_string())?;
-        return Err(why);
+    let given = bring_up_to_date(engine, peer, compact)
+        .and_then(|()| give(engine, peer, (completions, wake), parcel, compact));
+    drop(warm);
+    if let Err(why) = given {
+        engine.lane.ask(Reactor::come_back).map_err(|gone| gone.to_string())?;
+        return Err(refusal(peer).unwrap_or(why));
     }
-    let sent = give(engine, peer, Away { completions, wake, parcel, compact, warm })?;
     match hear(peer, word::TAKEN) {
         Ok(_) => tell_counts(engine, peer),
         // It died. Whether it had taken the lane is on the page.
         Err(why) if engine.page.owner(LANE) == engine.generation => {
-            let back = engine.lane.ask(move |lane| lane.come_back(sent.map(|sent| *sent)));
+            let back = engine.lane.ask(Reactor::come_back);
             return Err(back.map_or_else(|gone| gone.to_string(), |()| why));
         }
         Err(why) => {
@@ -236,66 +242,82 @@ fn hang_up_tls(engine: &Arc<Engine>) -> Result<(), String> {
     Err("an NBD client over TLS does not end its request".into())
 }
 
-/// What the lane needs to go away.
-struct Away {
-    completions: Completions,
-    wake: OwnedFd,
-    parcel: Parcel,
-    compact: bool,
-    /// Lives until the lane has been sent.
-    warm: Box<[u8; 64]>,
-}
-
-/// Waits for a good moment, and sends the lane from its own thread. What comes back is
-/// for the way back.
+/// Has the lane leave, and waits until it has.
 fn give(
     engine: &Arc<Engine>,
     peer: &Channel,
-    away: Away,
-) -> Result<Option<Box<SavedLane>>, String> {
-    let mut carried = Some(away);
-    for _ in 0..MOMENTS {
-        let Some(away) = carried.take() else { break };
-        let (peer, ours) = (peer.as_fd().try_clone_to_owned(), Arc::clone(engine));
-        let peer = Channel::over(peer.map_err(|error| error.to_string())?);
-        let given = engine.lane.ask(move |lane| {
-            let Away { completions, wake, mut parcel, compact, warm } = away;
-            let back = |(completions, wake), parcel, warm| Away {
-                completions,
-                wake,
-                parcel,
-                compact,
-                warm,
-            };
-            if !lane.prepare_to_leave(true) {
-                return Err(back((completions, wake), parcel, warm));
-            }
-            let saved = match lane.leave(completions, wake) {
-                Ok(saved) => saved,
-                Err(refused) => return Err(back(refused, parcel, warm)),
-            };
-            ours.page.stopped(LANE, lane.stopped());
-            let gathered = monotonic_nanos();
-            let bytes = volume::saved::encode(&saved, compact);
-            let length = bytes.len();
-            let left = if parcel.put(&bytes) { &[][..] } else { &bytes[..] };
-            drop(warm);
-            let (gather, encode) = (gathered - lane.stopped(), monotonic_nanos() - gathered);
-            let sent = send(&peer, word::LANE, left, &[]);
-            tracing::info!(gather, encode, length, "the lane was sent (nanoseconds, bytes)");
-            if let Err(error) = sent {
-                tracing::warn!(%error, "the lane could not be sent");
-            }
-            Ok(Box::new(saved))
-        });
-        match given.map_err(|gone| gone.to_string())? {
-            Ok(saved) => return Ok(Some(saved)),
-            Err(back) => carried = Some(back),
-        }
-        rest(Duration::from_micros(500));
+    forward: (Completions, OwnedFd),
+    parcel: Parcel,
+    compact: bool,
+) -> Result<(), String> {
+    let failed = |error: io::Error| format!("the successor cannot be talked to: {error}");
+    let rounds = if compact { REHEARSALS } else { 0 };
+    if rounds > 0 {
+        send(peer, word::WATCH, b"", &[]).map_err(failed)?;
     }
-    engine.lane.ask(|lane| lane.come_back(None)).map_err(|gone| gone.to_string())?;
-    Err("the lane was never at rest: a checkpoint or command goes on".into())
+    let (told, given) = channel();
+    let successor = Box::new(Taker {
+        engine: Arc::clone(engine),
+        peer: Channel::over(peer.as_fd().try_clone_to_owned().map_err(failed)?),
+        parcel,
+        compact,
+        told,
+    });
+    let until = monotonic_nanos() + LEAVES;
+    let departure = Departure { successor, forward, rounds, until };
+    engine.lane.tell(move |lane| lane.leave(departure)).map_err(|gone| gone.to_string())?;
+    let given = given.recv().map_err(|_| "the lane has ended".to_owned())?;
+    let Given { gather, encode, length } =
+        given.ok_or("the lane was never at rest, or the successor does not follow it")?;
+    tracing::info!(gather, encode, length, "the lane was given (nanoseconds, bytes)");
+    Ok(())
+}
+
+/// The successor, for the lane's thread.
+struct Taker {
+    engine: Arc<Engine>,
+    peer: Channel,
+    parcel: Parcel,
+    compact: bool,
+    told: Sender<Option<Given>>,
+}
+
+/// What giving the lane took, and how much it was.
+struct Given {
+    gather: u64,
+    encode: u64,
+    length: usize,
+}
+
+impl Successor for Taker {
+    fn follows(&self) -> bool {
+        self.parcel.is_followed()
+    }
+    fn tell(&mut self, lane: &SavedLane) -> bool {
+        self.parcel.put_round(&volume::saved::encode(lane, self.compact))
+    }
+    fn give(mut self: Box<Self>, lane: &SavedLane, stopped: u64) {
+        let gathered = monotonic_nanos();
+        self.engine.page.stopped(LANE, stopped);
+        let bytes = volume::saved::encode(lane, self.compact);
+        let left = if self.parcel.put(&bytes) { &[][..] } else { &bytes[..] };
+        let (gather, encode) = (gathered - stopped, monotonic_nanos() - gathered);
+        // It looks for it all the time, unless it sleeps.
+        if let Err(error) = send(&self.peer, word::LANE, left, &[]) {
+            tracing::warn!(%error, "the lane could not be sent");
+        }
+        let _ = self.told.send(Some(Given { gather, encode, length: bytes.len() }));
+    }
+    fn give_up(self: Box<Self>) {
+        let _ = self.told.send(None);
+    }
+}
+
+/// Why the successor does not want to, if it has said so.
+fn refusal(peer: &Channel) -> Option<String> {
+    let message = peer.receive_now().ok().flatten()?;
+    let why = || format!("the successor refused: {}", String::from_utf8_lossy(&message.bytes));
+    (message.key == word::REFUSED).then(why)
 }
 
 /// The next word of the successor, which must be this one.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use model::volume::{DiskProtocol, PoolMedium};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use volume::Region;
-use volume::lane::{Capabilities, Heir};
+use volume::lane::Capabilities;
 use volume::recover::Regions;
 use volume::seal::keys::{Cipher, KeyRing, Owner};
 use world::clock::monotonic_nanos;
@@ -30,7 +30,7 @@ use crate::keeper::wire::{Channel, Kind, Message};
 use crate::nbd::Connection;
 use crate::orders::Serving;
 use crate::reactor::{
-    Estate, HeirGuest, Inheritance, LaneHandle, NewSocket, Reactor, SavedLane, SocketKey,
+    Estate, HeirLane, Inheritance, LaneHandle, NewSocket, Reactor, SavedLane, SocketKey,
 };
 use crate::shared::Shared;
 use crate::shared::completions::Completions;
@@ -40,9 +40,12 @@ use crate::virtio_blk::Device;
 /// What makes a client of a connection, by the client's number.
 type Makers = HashMap<u64, Box<dyn FnOnce(Connection) -> NewSocket + Send>>;
 
-/// The parcel is looked at for so long before we sleep until the predecessor speaks,
-/// nanoseconds.
+/// The parcel is looked at without a rest as long as something came in this time,
+/// nanoseconds: then with rests.
 const LOOK: u64 = 3_000_000;
+const REST: Duration = Duration::from_micros(50);
+/// And for so long altogether: longer than the predecessor tries to leave.
+const WATCH: u64 = 3_000_000_000;
 /// What the predecessor counted is waited for so long.
 const COUNTS: Duration = Duration::from_secs(2);
 
@@ -89,10 +92,12 @@ fn try_to(
         prepare(&engine, offer, &deposits).map_err(&failed)?;
     // Where both lanes have one core, looking would keep the other from serving.
     waiting.looks = settings.lane.core.is_none();
-    receive(&engine, peer, waiting, &held).map_err(&failed)?;
+    let taken = receive(&engine, peer, waiting, &held).map_err(&failed)?;
     // From here on there is no way back: the lane is ours.
     engine.keeper.say(Kind::Committed, b"").map_err(&failed)?;
     peer.send(Kind::Put, word::TAKEN, b"", &[]).map_err(&failed)?;
+    let Taken { decode, restore, gap } = taken;
+    tracing::info!(decode, restore, gap, "the lane was taken (nanoseconds)");
     let serving = serve(&engine, sessions, &deposits).map_err(&failed)?;
     if let Err(error) = add_counts(&engine, peer) {
         tracing::warn!(%error, "what was counted before the replacement is lost");
@@ -261,7 +266,7 @@ fn receive(
     peer: &Channel,
     mut waiting: Waiting,
     held: &Held,
-) -> io::Result<()> {
+) -> io::Result<Taken> {
     waiting.inheritance.guests =
         std::mem::take(&mut *held.lock().unwrap_or_else(PoisonError::into_inner));
     let (ours, from) = (Arc::clone(engine), Channel::over(peer.as_fd().try_clone_to_owned()?));
@@ -280,7 +285,12 @@ fn receive(
 
 /// Becomes the heir of the predecessor's lane, follows it as long as it serves, and takes
 /// it.
-fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting) -> io::Result<()> {
+fn follow(
+    lane: &mut Reactor,
+    engine: &Engine,
+    peer: &Channel,
+    waiting: Waiting,
+) -> io::Result<Taken> {
     let Waiting { parcel, estate, mut inheritance, looks } = waiting;
     let message = heard(peer)?;
     if message.key != word::HEIR {
@@ -288,51 +298,76 @@ fn follow(lane: &mut Reactor, engine: &Engine, peer: &Channel, waiting: Waiting)
     }
     let (bytes, _) = whole(message)?;
     let saved = volume::saved::Saved::from_bytes(&bytes).map_err(io::Error::other)?;
-    let mut heir = lane.prepare(saved, estate).map_err(io::Error::other)?;
-    let guests = Reactor::prepare_guests(std::mem::take(&mut inheritance.guests));
+    let guests = std::mem::take(&mut inheritance.guests);
+    let mut heir = lane.prepare(saved, estate, guests).map_err(io::Error::other)?;
     crate::shared::fault_in_program();
     let warm = super::warm();
-    let bytes = loop {
-        peer.send(Kind::Put, word::FOLLOWS, b"", &[])?;
-        if looks && look(&parcel, peer)? {
-            // The word that it was told with is read after the first poll.
-            break None;
-        }
-        let message = heard(peer)?;
-        match &message.key[..] {
-            word::LANE => break Some(whole(message)?.0),
-            word::ROUND => {
-                let (bytes, _) = whole(message)?;
-                let round = volume::saved::decode(&bytes).map_err(io::Error::other)?;
-                heir.follow(round).map_err(io::Error::other)?;
-            }
-            _ => return Err(strange("the predecessor sends no lane")),
-        }
-    };
-    let bytes = bytes.as_deref().filter(|bytes| !bytes.is_empty());
-    let content = bytes.or_else(|| parcel.content());
+    let bytes = await_lane(&mut heir, &parcel, peer, looks)?;
+    let content = if bytes.is_empty() { parcel.content() } else { Some(&bytes[..]) };
     let content = content.ok_or_else(|| strange("an empty parcel"))?;
-    let taken = take(lane, engine, (heir, guests), inheritance, content);
+    let taken = take(lane, engine, heir, inheritance, content);
     drop(warm);
     taken
 }
 
-/// Looks at the parcel until something is in it, the predecessor speaks, or it took too
-/// long. Whether something is in it.
-fn look(parcel: &Parcel, peer: &Channel) -> io::Result<bool> {
-    let until = monotonic_nanos() + LOOK;
-    while monotonic_nanos() < until {
-        for _ in 0..256 {
+/// Follows the predecessor until its lane is there: in these bytes, or in the parcel.
+fn await_lane(
+    heir: &mut HeirLane,
+    parcel: &Parcel,
+    peer: &Channel,
+    looks: bool,
+) -> io::Result<Vec<u8>> {
+    peer.send(Kind::Put, word::FOLLOWS, b"", &[])?;
+    loop {
+        let message = heard(peer)?;
+        match &message.key[..] {
+            word::LANE => return Ok(whole(message)?.0),
+            word::ROUND => {
+                let (bytes, _) = whole(message)?;
+                let round = volume::saved::decode(&bytes).map_err(io::Error::other)?;
+                heir.follow(round).map_err(io::Error::other)?;
+                peer.send(Kind::Put, word::FOLLOWS, b"", &[])?;
+            }
+            word::WATCH => {
+                if watch(heir, parcel, peer, looks)? {
+                    // The word that it was told with is read after the first turn.
+                    return Ok(Vec::new());
+                }
+            }
+            _ => return Err(strange("the predecessor sends no lane")),
+        }
+    }
+}
+
+/// Looks at the parcel until the lane is in it, and takes on the rounds that come before.
+/// `false`: the predecessor speaks instead.
+fn watch(heir: &mut HeirLane, parcel: &Parcel, peer: &Channel, looks: bool) -> io::Result<bool> {
+    let began = monotonic_nanos();
+    let mut latest = if looks { began } else { 0 };
+    loop {
+        for _ in 0..512 {
             if parcel.content().is_some() {
                 return Ok(true);
             }
+            if let Some(bytes) = parcel.round() {
+                let saved = volume::saved::decode(bytes).map_err(io::Error::other)?;
+                heir.rehearse(saved).map_err(io::Error::other)?;
+                parcel.followed();
+                if looks {
+                    latest = monotonic_nanos();
+                }
+            }
             std::hint::spin_loop();
         }
-        if speaks(peer, Duration::ZERO)? {
+        let now = monotonic_nanos();
+        if now > began + WATCH {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let rest = if now > latest + LOOK { REST } else { Duration::ZERO };
+        if speaks(peer, rest)? {
             return Ok(parcel.content().is_some());
         }
     }
-    Ok(parcel.content().is_some())
 }
 
 /// Whether the other end has said something within a time.
@@ -342,27 +377,32 @@ fn speaks(peer: &Channel, time: Duration) -> io::Result<bool> {
     Ok(rustix::io::retry_on_intr(|| poll(&mut fds, Some(&timeout)))? > 0)
 }
 
+/// What taking the lane took, in nanoseconds.
+struct Taken {
+    decode: u64,
+    restore: u64,
+    /// From the predecessor's last turn to our first.
+    gap: u64,
+}
+
 /// The cut-over: nobody serves until it is done.
 fn take(
     lane: &mut Reactor,
     engine: &Engine,
-    heirs: (Heir, Vec<HeirGuest>),
+    heir: HeirLane,
     inheritance: Inheritance,
     bytes: &[u8],
-) -> io::Result<()> {
+) -> io::Result<Taken> {
     let came = monotonic_nanos();
     let saved: SavedLane = volume::saved::decode(bytes).map_err(io::Error::other)?;
     let read = monotonic_nanos();
-    let (heir, guests) = heirs;
-    let idle = lane.take(heir, saved, guests, inheritance).map_err(io::Error::other)?;
-    // The commit, and at once the first poll.
+    let idle = lane.take(heir, saved, inheritance).map_err(io::Error::other)?;
+    // The commit, and at once the first turn.
     engine.page.own(LANE, engine.generation);
-    let now = monotonic_nanos();
+    let now = lane.first_turn();
     let gap = engine.page.polled(LANE, now);
-    let (decode, restore) = (read - came, now - read);
-    tracing::info!(decode, restore, gap, "the lane was taken (nanoseconds)");
     drop(idle);
-    Ok(())
+    Ok(Taken { decode: read - came, restore: now - read, gap })
 }
 
 /// Adds what the predecessor counted.

@@ -7,8 +7,8 @@ use volume::lane::{Extent, NotYet};
 use super::{Front, Reactor};
 use crate::nbd::{Ask, Connection, StatusExtent, Ticket, Wanted};
 
-/// How many requests a question counts as: it looks at many blocks.
-pub(super) const COST: u32 = 16;
+/// What a question costs the core: it looks at many blocks.
+pub(super) const COST: u32 = 32;
 /// Pages of the map that are read for one question. With a map that cannot be read, the
 /// answer is that there is data; who reads it then hears what is wrong.
 const MOST_PAGES: u8 = 8;

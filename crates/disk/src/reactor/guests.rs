@@ -4,23 +4,22 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use serde::{Deserialize, Serialize};
-use volume::lane::VolumeHandle;
-use volume::{Nanos, Outcome, Tag};
+use volume::lane::{Lane, VolumeHandle};
+use volume::qos::{cost, cost_of_forgetting};
+use volume::{Kind, Nanos, Outcome, Request, Tag};
 
 use super::idle::Idle;
 use super::leaving::SavedGuest;
+use super::media::Driver;
+use super::rounds::{FEW, Look, Served, Then};
 use super::turn::Armed;
 use super::{Front, Reactor, mark};
 use crate::guest::GuestMemory;
-use crate::ring::{Broken, Position, Queue};
+use crate::ring::{Broken, Position, Queue, Scratch};
 use crate::vhost_user::QueueStart;
 
-/// Requests that are worked on at once and not by a disk are answered so many at a time:
-/// the guest goes on with these while the lane goes on with the next.
-const FEW: u32 = 16;
-
 /// Which queue: of which session, which of its.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GuestKey {
     /// A number that the engine gave the session, never used again.
     pub session: u64,
@@ -53,6 +52,47 @@ impl Guest {
     /// The memory of the guest.
     pub fn memory(&self) -> &GuestMemory {
         &self.memory
+    }
+
+    /// Gives requests to the lane, as long as there are any and its limits and the budget
+    /// allow: what that cost, and what is there now.
+    #[inline]
+    fn give(
+        &mut self,
+        lane: &mut Lane,
+        driver: &mut Driver<'_>,
+        scratch: &mut Scratch,
+        tag: u64,
+        now: u64,
+        budget: u32,
+    ) -> (u32, Then) {
+        let mut cost = 0;
+        let looks_ahead = lane.looks_ahead(self.volume);
+        while cost < budget {
+            if let Err(when) = lane.ready(self.volume, Nanos(now)) {
+                self.blocked = when.0 == u64::MAX;
+                self.until = if self.blocked { 0 } else { when.0 };
+                return (cost, Then::Nothing);
+            }
+            if looks_ahead {
+                self.queue.tell_ahead(lane, self.volume);
+            }
+            match self.queue.fetch(scratch) {
+                None => return (cost, Then::Nothing),
+                Some(Ok(fetched)) => {
+                    let tag = Tag(tag | u64::from(fetched.head));
+                    lane.submit(self.volume, tag, &fetched.request, Nanos(now), driver);
+                    cost += cost_of(&fetched.request);
+                }
+                Some(Err(broken)) => {
+                    let GuestKey { session, queue } = self.key;
+                    tracing::warn!(session, queue, %broken, "a queue is served no more");
+                    self.queue.complain();
+                    return (cost, Then::Gone);
+                }
+            }
+        }
+        (cost, Then::More)
     }
 }
 
@@ -143,59 +183,70 @@ impl Reactor {
         self.guests.iter().flatten().filter(|guest| guest.key.session == session).count()
     }
 
-    /// Takes requests of a queue. Whether there were any; whether to look again.
+    /// Looks whether a queue that was empty has something. Nothing else is done.
     #[inline]
-    pub(super) fn visit_guest(&mut self, slot: u16, now: u64, quantum: u32) -> (bool, bool) {
-        let alone = self.active.len() == 1;
-        let Self { guests, lane, ring, media, said, scratch, .. } = self;
-        let Some(guest) = &mut guests[usize::from(slot)] else { return (false, false) };
-        if guest.stopping.is_some() && !guest.queue.has_left_over() {
-            return (false, false);
+    pub(super) fn glance_at_guest(&mut self, slot: u16, now: u64) -> Look {
+        let Some(guest) = &mut self.guests[usize::from(slot)] else { return Look::Nothing };
+        if guest.until > now || guest.stopping.is_some() {
+            return Look::Nothing;
+        }
+        match guest.queue.waiting() {
+            0 => Look::Nothing,
+            1..=FEW => Look::Few(usize::from(guest.volume.0)),
+            _ => Look::Many(usize::from(guest.volume.0)),
+        }
+    }
+
+    /// Looks whether a queue that was empty has something, and whether it is one of too
+    /// many to go on looking at.
+    pub(super) fn look_at_guest(&mut self, slot: u16, now: u64, crowd: bool) -> Look {
+        let Some(guest) = &mut self.guests[usize::from(slot)] else { return Look::Gone };
+        if guest.stopping.is_some() {
+            let volume = usize::from(guest.volume.0);
+            return if guest.queue.has_left_over() { Look::Many(volume) } else { Look::Gone };
         }
         if guest.until > now {
-            return (false, true);
+            return Look::Nothing;
         }
         (guest.until, guest.blocked) = (0, false);
-        let mut driver = super::Driver { ring, media, said };
-        let mut count = 0;
-        let looks_ahead = lane.looks_ahead(guest.volume);
-        let quantum = if looks_ahead { quantum.min(FEW) } else { quantum };
-        while count < quantum {
-            if let Err(when) = lane.ready(guest.volume, Nanos(now)) {
-                guest.blocked = when.0 == u64::MAX;
-                guest.until = if guest.blocked { 0 } else { when.0 };
-                break;
-            }
-            if looks_ahead {
-                guest.queue.tell_ahead(lane, guest.volume);
-            }
-            match guest.queue.fetch(scratch) {
-                None => break,
-                Some(Ok(fetched)) => {
-                    let tag = Tag(mark::GUEST | u64::from(slot) << 16 | u64::from(fetched.head));
-                    lane.submit(guest.volume, tag, &fetched.request, Nanos(now), &mut driver);
-                    count += 1;
-                }
-                Some(Err(broken)) => {
-                    let GuestKey { session, queue } = guest.key;
-                    tracing::warn!(session, queue, %broken, "a queue is served no more");
-                    guest.queue.complain();
-                    self.pass_on();
-                    return (count > 0, false);
-                }
-            }
-        }
         let answers = guest.queue.has_answers();
-        if count > 0 {
+        let over = guest.idle.is_over(now);
+        let look = self.glance_at_guest(slot, now);
+        if look == Look::Nothing && answers {
+            self.touch(Front::Guest(slot));
+        } else if look == Look::Nothing && crowd && over {
+            // Others keep the lane awake: this one knocks when it has something.
+            return match self.arm_guest(slot) {
+                Armed::Busy => Look::Nothing,
+                Armed::Knocks | Armed::Waits(_) => Look::Gone,
+            };
+        }
+        look
+    }
+
+    /// Takes requests of a queue, until this much of the core is used.
+    #[inline]
+    pub(super) fn visit_guest(&mut self, slot: u16, now: u64, budget: u32) -> Served {
+        let Self { guests, lane, ring, media, said, scratch, .. } = self;
+        let Some(guest) = &mut guests[usize::from(slot)] else { return Served::GONE };
+        if guest.stopping.is_some() && !guest.queue.has_left_over() {
+            return Served::GONE;
+        }
+        if guest.until > now {
+            return Served::NOTHING;
+        }
+        (guest.until, guest.blocked) = (0, false);
+        let mut driver = Driver { ring, media, said };
+        let tag = mark::GUEST | u64::from(slot) << 16;
+        let (cost, then) = guest.give(lane, &mut driver, scratch, tag, now, budget);
+        let answers = guest.queue.has_answers();
+        if cost > 0 {
             guest.idle.worked(now);
             self.pass_on();
         } else if answers {
             self.touch(Front::Guest(slot));
-        } else if !alone && guest.idle.is_over(now) && guest.until == 0 && !guest.blocked {
-            // Others keep the lane awake: this one knocks when it has something.
-            return (false, matches!(self.arm_guest(slot), Armed::Busy));
         }
-        (count > 0, true)
+        Served { cost, worked: cost > 0, then }
     }
 
     /// The lane answers.
@@ -300,6 +351,16 @@ impl Reactor {
             Some(SavedGuest { slot, key: guest.key, queue: guest.queue.saved() })
         };
         (0..).zip(&self.guests).filter_map(each).collect()
+    }
+}
+
+/// What a request costs the core.
+#[inline]
+pub(super) fn cost_of(request: &Request<'_>) -> u32 {
+    match request.kind {
+        Kind::Read | Kind::Write => cost(request.length),
+        Kind::Discard | Kind::WriteZeroes => cost_of_forgetting(request.length),
+        Kind::Flush => 1,
     }
 }
 

@@ -1,11 +1,11 @@
 //! The loop of a lane: one pinned thread that looks at queues, sockets and completions,
 //! and drives a [`volume::lane::Lane`] with what it finds.
 //!
-//! A turn ([`turn`]): the clock is read once; completions go to the lane; each front end
-//! that has work gives a few requests, as long as its volume's limits allow; what the
-//! lane answered goes back, with one notification for each front end; what the lane
-//! asked for goes to io_uring in one call. A lane that finds nothing for a while
-//! ([`idle`]) asks its front ends to knock, and sleeps in io_uring.
+//! A turn ([`turn`]): the clock is read; completions go to the lane; front ends that have
+//! work give some requests, as long as their volumes' limits allow, in an order that is
+//! fair ([`rounds`]); what the lane answered goes back, with one notification for each
+//! front end; what the lane asked for goes to io_uring in one call. A lane that finds
+//! nothing for a while ([`idle`]) asks its front ends to knock, and sleeps in io_uring.
 //!
 //! Other threads never touch any of this. They send work, a function that runs between
 //! two turns ([`LaneHandle::ask`]).
@@ -17,6 +17,7 @@ mod guests;
 mod idle;
 mod leaving;
 mod media;
+mod rounds;
 mod sockets;
 mod taking;
 mod thread;
@@ -25,10 +26,10 @@ mod turn;
 pub use bell::Bell;
 pub use guests::GuestKey;
 pub use idle::Polling;
-pub use leaving::SavedLane;
+pub use leaving::{Departure, SavedLane, Successor};
 pub use media::Media;
 pub use sockets::{NewSocket, SocketKey};
-pub use taking::{Estate, HeirGuest, Inheritance};
+pub use taking::{Estate, HeirLane, Inheritance};
 pub use thread::{Gone, LaneHandle, LaneSettings};
 
 use std::collections::HashMap;
@@ -82,8 +83,10 @@ pub struct Reactor {
     scratch: Scratch,
     guests: Vec<Option<Guest>>,
     sockets: Vec<Option<Socket>>,
-    /// Front ends that are looked at in each turn: the others knock.
-    active: Vec<Front>,
+    /// Front ends that are looked at: the others knock.
+    rounds: rounds::Rounds<Front>,
+    /// Those that are looked at from the next turn on.
+    woken: Vec<Front>,
     /// Those of them that have something to publish.
     touched: Vec<Front>,
     commands: HashMap<u64, Answers>,
@@ -99,6 +102,8 @@ pub struct Reactor {
     idle: idle::Idle,
     /// When the lane wants to be called.
     next_turn: Option<Nanos>,
+    /// It is about to leave.
+    departing: Option<Departure>,
     /// It has left, and forwards completions.
     leaving: Option<leaving::Forward>,
     /// Its successor has taken over for good.

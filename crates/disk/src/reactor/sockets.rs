@@ -7,6 +7,7 @@ use volume::{Nanos, Outcome, Region, Tag};
 use super::allocation::Question;
 use super::idle::{Idle, Polling};
 use super::leaving::SavedSocket;
+use super::rounds::{Look, Served, Then};
 use super::turn::Armed;
 use super::{Front, Reactor, allocation, mark};
 use crate::nbd::{Connection, Pace, Received, Sent, Ticket, Transport};
@@ -163,14 +164,24 @@ impl Reactor {
         self.sockets.iter().flatten().filter(|socket| socket.volume == volume).count()
     }
 
-    /// Takes requests of a client. Whether there were any; whether to look again.
-    pub(super) fn visit_socket(&mut self, slot: u16, now: u64, quantum: u32) -> (bool, bool) {
-        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (false, false) };
+    /// Whether a client is to be asked what it has: only its socket knows.
+    pub(super) fn look_at_socket(&self, slot: u16, now: u64) -> Look {
+        let Some(socket) = &self.sockets[usize::from(slot)] else { return Look::Gone };
+        match socket.until.max(socket.held) > now {
+            _ if socket.dead || socket.stuck => Look::Gone,
+            true => Look::Nothing,
+            false => Look::Many(usize::from(socket.volume.0)),
+        }
+    }
+
+    /// Takes requests of a client, until this much of the core is used.
+    pub(super) fn visit_socket(&mut self, slot: u16, now: u64, budget: u32) -> Served {
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Served::GONE };
         if socket.dead || socket.stuck {
-            return (false, false);
+            return Served::GONE;
         }
         if socket.until.max(socket.held) > now {
-            return (false, true);
+            return Served::NOTHING;
         }
         (socket.until, socket.again, socket.blocked, socket.full) = (0, false, false, false);
         let mut worked = false;
@@ -183,12 +194,12 @@ impl Reactor {
             }
         }
         self.ask_again(slot, now);
-        let taken = self.take_requests(slot, now, quantum);
-        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (worked, false) };
-        let Some(count) = taken else { return self.bury_socket(slot) };
-        // With a full quantum there is more already.
-        if count > 0 && count < quantum {
-            socket.hold = socket.pace.after(count as usize).0;
+        let taken = self.take_requests(slot, now, budget);
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return Served::GONE };
+        let Some((count, cost)) = taken else { return self.bury_socket(slot) };
+        // With all of the budget used there is more already.
+        if count > 0 && cost < budget {
+            socket.hold = socket.pace.after(count).0;
             socket.held = now + socket.hold;
         }
         worked |= count > 0;
@@ -198,13 +209,19 @@ impl Reactor {
         if worked || socket.connection.has_output() {
             self.touch(Front::Socket(slot));
         }
-        (worked, worked || !self.may_knock(slot, now))
+        let then = match () {
+            () if cost >= budget => Then::More,
+            () if worked || !self.may_knock(slot, now) => Then::Nothing,
+            () => Then::Gone,
+        };
+        Served { cost, worked, then }
     }
 
-    /// Hands requests to the lane. `None`: the client talks nonsense.
-    fn take_requests(&mut self, slot: u16, now: u64, quantum: u32) -> Option<u32> {
-        let mut count = 0;
-        while count < quantum {
+    /// Hands requests to the lane: how many, and what they cost the core. `None`: the
+    /// client talks nonsense.
+    fn take_requests(&mut self, slot: u16, now: u64, budget: u32) -> Option<(usize, u32)> {
+        let (mut count, mut cost) = (0, 0);
+        while cost < budget {
             let socket = self.sockets[usize::from(slot)].as_mut()?;
             if let Err(when) = self.lane.ready(socket.volume, Nanos(now)) {
                 socket.blocked = when.0 == u64::MAX;
@@ -218,16 +235,17 @@ impl Reactor {
             };
             count += 1;
             let Some(request) = wanted.request() else {
-                count += allocation::COST;
+                cost += allocation::COST;
                 self.ask_allocation(slot, Question::of(&wanted), now);
                 continue;
             };
+            cost += super::guests::cost_of(&request);
             let tag = Tag(mark::SOCKET | u64::from(slot) << 16 | u64::from(wanted.ticket.0));
             let volume = socket.volume;
             self.drive(|lane, driver| lane.submit(volume, tag, &request, Nanos(now), driver));
             self.pass_on();
         }
-        Some(count)
+        Some((count, cost))
     }
 
     /// The lane answers.
@@ -265,8 +283,9 @@ impl Reactor {
     }
 
     /// Lets go of a client as soon as nothing of it is in flight.
-    fn bury_socket(&mut self, slot: u16) -> (bool, bool) {
-        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return (true, false) };
+    fn bury_socket(&mut self, slot: u16) -> Served {
+        let gone = Served { worked: true, ..Served::GONE };
+        let Some(socket) = &mut self.sockets[usize::from(slot)] else { return gone };
         socket.dead = true;
         for question in socket.questions.drain(..) {
             socket.connection.status(question.ticket, &[]);
@@ -285,7 +304,7 @@ impl Reactor {
             socket.transport.hang_up();
             (socket.gone)(socket.key);
         }
-        (true, false)
+        gone
     }
 
     /// The ring says that a socket is readable, or takes what is sent.

@@ -16,6 +16,7 @@ use world::disk::{Ring, RingError, RingSettings};
 use super::bell::Bell;
 use super::idle::{Idle, Polling};
 use super::media::{Media, Said};
+use super::rounds::Rounds;
 use super::{Reactor, Work, mark};
 use crate::ring::Scratch;
 
@@ -146,7 +147,8 @@ impl Reactor {
             scratch: Scratch::default(),
             guests: Vec::new(),
             sockets: Vec::new(),
-            active: Vec::new(),
+            rounds: Rounds::default(),
+            woken: Vec::new(),
             touched: Vec::new(),
             commands: HashMap::new(),
             next_command: 0,
@@ -157,6 +159,7 @@ impl Reactor {
             polling: settings.polling,
             idle: Idle::new(settings.polling, monotonic_nanos()),
             next_turn: None,
+            departing: None,
             leaving: None,
             confirmed: false,
             pools: Vec::new(),

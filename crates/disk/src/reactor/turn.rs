@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use volume::Nanos;
-use volume::lane::Op;
+use volume::lane::{Op, VolumeHandle};
 use world::clock::monotonic_nanos;
 use world::disk::Ended;
 
+use super::rounds::{Fronts, LOOK, Look, ROUND, Served, Then};
 use super::{Front, Reactor, mark};
 
-/// Requests that a front end gives in a turn when it is not the only one. Few, so that
-/// none waits long for its neighbours.
-const QUANTUM: u32 = 16;
-/// And when it is the only one.
-const ALONE: u32 = 64;
+/// What is done for a client of a socket at a time, in units of [`volume::qos::cost`].
+const SOCKET: u32 = 32;
 /// Shorter waits are not slept through, nanoseconds: falling asleep and waking cost as
 /// much.
 const NAP: u64 = 10_000;
@@ -39,7 +37,7 @@ impl Reactor {
             }
             if worked {
                 self.idle.worked(began);
-            } else if self.active.is_empty() || self.idle.is_over(began) || self.all_wait(began) {
+            } else if self.idle.is_over(began) || self.all_wait(began) {
                 self.rest(began);
                 now = monotonic_nanos();
             } else {
@@ -49,12 +47,15 @@ impl Reactor {
     }
 
     /// Everything that can be done now. `false`: there was nothing.
-    fn turn(&mut self, now: u64) -> bool {
-        let mut worked = false;
-        worked |= self.work_off();
+    pub(super) fn turn(&mut self, now: u64) -> bool {
+        let mut worked = self.work_off();
+        // Before it works: the turn before has made everything visible.
+        worked |= self.depart();
         if self.leaving.is_some() {
             return true;
         }
+        // That may have taken long.
+        let now = if worked { monotonic_nanos() } else { now };
         worked |= self.take_completions(now);
         worked |= self.visit(now);
         if worked || self.next_turn.is_some_and(|next| next.0 <= now) {
@@ -63,10 +64,7 @@ impl Reactor {
             self.hear_events();
         }
         self.publish();
-        if let Err(error) = self.ring.submit() {
-            // Without its ring a lane cannot go on; the next engine may.
-            panic!("{error}");
-        }
+        self.submit();
         worked
     }
 
@@ -128,37 +126,47 @@ impl Reactor {
     /// Whether all that are awake wait for a time that is worth a sleep: looking at them
     /// until then would be in vain.
     fn all_wait(&self, now: u64) -> bool {
-        let until = |front: &Front| match *front {
+        let until = |front: Front| match front {
             Front::Guest(slot) => self.guest_waits(slot),
             Front::Socket(slot) => self.socket_waits(slot),
         };
-        !self.idle.always() && self.active.iter().all(|front| until(front) > now + NAP)
+        let woken = self.woken.iter().copied();
+        let nobody = self.woken.is_empty() && self.rounds.count() == 0;
+        nobody
+            || !self.idle.always()
+                && woken.chain(self.rounds.all()).all(|front| until(front) > now + NAP)
     }
 
-    /// Looks at each front end that is awake.
+    /// Looks at the front ends that are awake, and serves them for a while.
     fn visit(&mut self, now: u64) -> bool {
-        let quantum = if self.active.len() > 1 { QUANTUM } else { ALONE };
-        let mut worked = false;
-        let mut at = 0;
-        while at < self.active.len() {
-            let front = self.active[at];
-            let (busy, stays) = match front {
-                Front::Guest(slot) => self.visit_guest(slot, now, quantum),
-                Front::Socket(slot) => self.visit_socket(slot, now, quantum),
-            };
-            worked |= busy;
-            if stays {
-                at += 1;
-            } else {
-                self.active.swap_remove(at);
+        self.look_at_woken();
+        if let Some(front) = self.rounds.only() {
+            let served = self.serve(front, now, ROUND);
+            if served.then == Then::Gone {
+                self.rounds.remove(front);
             }
+            return served.worked;
         }
-        if worked {
-            // Who was first is last next time.
-            let one = self.active.len().min(1);
-            self.active.rotate_left(one);
-        }
+        let crowd = self.rounds.count() > LOOK;
+        let mut rounds = std::mem::take(&mut self.rounds);
+        let worked = rounds.run(&mut Visit { reactor: self, now, crowd });
+        self.rounds = rounds;
         worked
+    }
+
+    /// Takes requests of one.
+    #[inline]
+    fn serve(&mut self, front: Front, now: u64, budget: u32) -> Served {
+        match front {
+            Front::Guest(slot) => self.visit_guest(slot, now, budget),
+            Front::Socket(slot) => self.visit_socket(slot, now, budget),
+        }
+    }
+
+    fn look_at_woken(&mut self) {
+        while let Some(front) = self.woken.pop() {
+            self.rounds.add(front);
+        }
     }
 
     /// Passes on what the lane said.
@@ -178,6 +186,32 @@ impl Reactor {
         self.said.replies = replies;
         for (tag, answer) in std::mem::take(&mut self.said.answers) {
             self.answered(tag, answer);
+        }
+    }
+
+    /// Makes the answers of one visible, if it has any. Of which volume.
+    fn publish_one(&mut self, front: Front) -> Option<VolumeHandle> {
+        let at = self.touched.iter().position(|touched| *touched == front)?;
+        self.touched.swap_remove(at);
+        match front {
+            Front::Guest(slot) => {
+                let volume = self.guests[usize::from(slot)].as_ref()?.volume;
+                self.publish_guest(slot);
+                Some(volume)
+            }
+            Front::Socket(slot) => {
+                let volume = self.sockets[usize::from(slot)].as_ref()?.volume;
+                self.publish_socket(slot);
+                Some(volume)
+            }
+        }
+    }
+
+    /// Gives the kernel what the lane asked for.
+    fn submit(&mut self) {
+        if let Err(error) = self.ring.submit() {
+            // Without its ring a lane cannot go on; the next engine may.
+            panic!("{error}");
         }
     }
 
@@ -201,8 +235,8 @@ impl Reactor {
 
     /// A front end is looked at again.
     pub(super) fn wake(&mut self, front: Front) {
-        if !self.active.contains(&front) {
-            self.active.push(front);
+        if !self.woken.contains(&front) {
+            self.woken.push(front);
         }
     }
 
@@ -225,27 +259,67 @@ impl Reactor {
     /// Asks all front ends to knock. `None`: one of them has something already. Else the
     /// earliest time at which a limit lets one go on.
     fn arm_all(&mut self, now: u64) -> Option<u64> {
+        self.look_at_woken();
         let mut until = u64::MAX;
-        let mut waiting = Vec::new();
-        for front in std::mem::take(&mut self.active) {
+        let fronts: Vec<Front> = self.rounds.all().collect();
+        for front in fronts {
             let armed = match front {
                 Front::Guest(slot) => self.arm_guest(slot),
                 Front::Socket(slot) => self.arm_socket(slot, now),
             };
             match armed {
-                Armed::Knocks => {}
-                Armed::Waits(time) => {
-                    until = until.min(time);
-                    waiting.push(front);
-                }
-                Armed::Busy => {
-                    waiting.push(front);
-                    until = 0;
-                }
+                Armed::Knocks => self.rounds.remove(front),
+                Armed::Waits(time) => until = until.min(time),
+                Armed::Busy => until = 0,
             }
         }
-        self.active = waiting;
         (until != 0).then_some(until)
+    }
+}
+
+/// The front ends of a lane, for the time of a visit.
+struct Visit<'a> {
+    reactor: &'a mut Reactor,
+    /// The clock is read again when something was published.
+    now: u64,
+    /// There are too many to look at all of them all the time.
+    crowd: bool,
+}
+
+impl Fronts for Visit<'_> {
+    type Front = Front;
+    #[inline]
+    fn glance(&mut self, front: Front) -> Look {
+        match front {
+            Front::Guest(slot) => self.reactor.glance_at_guest(slot, self.now),
+            // To look is a system call.
+            Front::Socket(_) => Look::Nothing,
+        }
+    }
+    #[inline]
+    fn look(&mut self, front: Front) -> Look {
+        match front {
+            Front::Guest(slot) => self.reactor.look_at_guest(slot, self.now, self.crowd),
+            Front::Socket(slot) => self.reactor.look_at_socket(slot, self.now),
+        }
+    }
+    #[inline]
+    fn serve(&mut self, front: Front, budget: u32) -> Served {
+        let budget = match front {
+            Front::Guest(_) => budget,
+            // Each look at it is a system call.
+            Front::Socket(_) => SOCKET,
+        };
+        self.reactor.serve(front, self.now, budget)
+    }
+    fn publish(&mut self, front: Front) {
+        if let Some(volume) = self.reactor.publish_one(front) {
+            self.now = monotonic_nanos();
+            self.reactor.lane.settle_volume(volume, Nanos(self.now));
+        }
+    }
+    fn send_off(&mut self) {
+        self.reactor.submit();
     }
 }
 

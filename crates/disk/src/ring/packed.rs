@@ -22,6 +22,8 @@ const USED: u16 = 1 << 15;
 const ALWAYS: u16 = 0;
 const NEVER: u16 = 1;
 const AT: u16 = 2;
+/// Descriptors of a few chains: mostly, one has three at most.
+const FEW: u16 = 12;
 
 /// A slot, and the wrap counter of that lap, as in the event structures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +143,16 @@ impl Packed {
     fn is_available(&self, at: Lap) -> bool {
         let flags = self.flags(at.slot, Ordering::Acquire);
         (flags & AVAILABLE != 0) == at.wrap && (flags & USED != 0) != at.wrap
+    }
+
+    /// How many chains wait to be taken: none, at least one, or more than a few.
+    #[inline]
+    pub(super) fn waiting(&self) -> u16 {
+        if !self.is_available(self.next) {
+            return 0;
+        }
+        let more = self.size > FEW && self.is_available(self.next.plus(FEW, self.size));
+        if more { FEW } else { 1 }
     }
 
     /// The next chain, walked, with its buffer id. Its direct descriptors are in

@@ -191,6 +191,18 @@ impl Queue {
     pub fn has_left_over(&self) -> bool {
         !self.again.is_empty() && self.broken.is_none()
     }
+    /// How many requests wait to be fetched, roughly: only a count of a few is exact.
+    #[inline]
+    pub fn waiting(&self) -> u16 {
+        if self.broken.is_some() {
+            return 0;
+        }
+        let count = match &self.ring {
+            Layout::Split(ring) => ring.waiting(),
+            Layout::Packed(ring) => ring.waiting(),
+        };
+        count.max(self.again.len() as u16)
+    }
     /// Whether answers wait for `publish`.
     pub fn has_answers(&self) -> bool {
         !self.batch.is_empty() || self.owes_notice

@@ -52,10 +52,13 @@ impl Queue {
     }
 
     /// Goes on exactly where the predecessor stopped. Its requests in flight are ours to
-    /// finish.
+    /// finish. What both can see is not changed, so that this may be done again for a later
+    /// state, as long as the queue is not served here.
     pub fn take(&mut self, saved: &SavedQueue) -> Result<(), Broken> {
         (self.order, self.broken) = (saved.order, saved.broken);
         self.owes_notice = true;
+        self.pending.fill(Pending::FREE);
+        self.in_flight = 0;
         for one in &saved.pending {
             let place = self.memory.at(one.status, 1, &mut self.hint).ok_or(Broken::Status)?;
             let pending = self.pending.get_mut(usize::from(one.head)).ok_or(Broken::Head)?;

@@ -104,6 +104,12 @@ impl Split {
         Ok(Some(head))
     }
 
+    /// How many heads the guest says wait to be taken. It may say anything.
+    #[inline]
+    pub(super) fn waiting(&self) -> u16 {
+        self.available.load16(2, Ordering::Relaxed).wrapping_sub(self.next)
+    }
+
     /// The first descriptor of the chain so many heads behind the next, if it is there
     /// already as far as is known.
     #[inline]

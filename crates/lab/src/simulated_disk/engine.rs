@@ -340,16 +340,14 @@ impl Engine {
         heir.follow(round.map_err(|error| error.to_string())?)
             .map_err(|error| error.to_string())?;
         self.lane.prepare_to_save(true);
-        let mut left = PATIENCE;
-        while !self.lane.can_save() {
-            if !self.finish_one() {
-                self.turn(1_000_000);
-            }
-            left -= 1;
-            if left == 0 {
-                return Err("it never comes to rest".to_owned());
-            }
+        for _ in 0..2 {
+            self.come_to_rest()?;
+            let told = decode(&encode(&self.lane.rehearse(), true));
+            let told = told.map_err(|error| error.to_string())?;
+            heir.rehearse(told, segments, self.now).map_err(|error| error.to_string())?;
+            self.finish_one();
         }
+        self.come_to_rest()?;
         if give_up {
             self.lane.prepare_to_save(false);
             return Ok(());
@@ -358,6 +356,19 @@ impl Engine {
         let changes = changes.map_err(|error| error.to_string())?;
         self.lane = heir.take(changes, segments, self.now).map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Until a successor can be told how the lane is.
+    fn come_to_rest(&mut self) -> Result<(), String> {
+        for _ in 0..PATIENCE {
+            if self.lane.can_save() {
+                return Ok(());
+            }
+            if !self.finish_one() {
+                self.turn(1_000_000);
+            }
+        }
+        Err("it never comes to rest".to_owned())
     }
 
     /// The disk answers something. False: nothing waits for it.

@@ -43,8 +43,8 @@ impl Buffers {
         let half = region.len() / 2;
         let large_bytes = LARGE as usize * BLOCK;
         let small_bytes = half / large_bytes * large_bytes;
-        let small = offsets(0, small_bytes, SMALL);
-        let mut large = offsets(small_bytes, region.len(), LARGE);
+        let small = offsets(0, small_bytes, SMALL).collect();
+        let mut large: Vec<u32> = offsets(small_bytes, region.len(), LARGE).collect();
         let zeros = large.remove(0);
         Self { region, small, large, small_bytes, zeros }
     }
@@ -77,16 +77,35 @@ impl Buffers {
         debug_assert!(!list.contains(&buffer.at), "a buffer is given back once");
         list.push(buffer.at);
     }
-    /// Marks a buffer as used, when a predecessor's operations are taken over.
-    /// False: it is no buffer of this region, or used already.
-    pub(crate) fn claim(&mut self, buffer: Buffer) -> bool {
-        let list = match buffer.blocks {
-            SMALL if (buffer.at as usize) < self.small_bytes => &mut self.small,
-            LARGE => &mut self.large,
-            _ => return false,
-        };
-        let found = list.iter().position(|at| *at == buffer.at);
-        found.map(|index| list.swap_remove(index)).is_some()
+    /// Those of a predecessor's operations are used, and all others are free. False: one
+    /// is no buffer of this region, or is there twice.
+    pub(crate) fn claim(&mut self, used: impl Iterator<Item = Buffer>) -> bool {
+        let small = SMALL as usize * BLOCK;
+        let mut marks = vec![false; self.region.len() / small];
+        for buffer in used {
+            let at = buffer.at as usize;
+            let known = match buffer.blocks {
+                SMALL => at < self.small_bytes && at.is_multiple_of(small),
+                LARGE => self.is_large(at) && buffer.at != self.zeros,
+                _ => false,
+            };
+            if !known || std::mem::replace(&mut marks[at / small], true) {
+                return false;
+            }
+        }
+        let free = |at: &u32| !marks[*at as usize / small];
+        self.small.clear();
+        self.small.extend(offsets(0, self.small_bytes, SMALL).filter(free));
+        self.large.clear();
+        let large = offsets(self.small_bytes, self.region.len(), LARGE);
+        self.large.extend(large.filter(|at| *at != self.zeros).filter(free));
+        true
+    }
+    /// Whether a large buffer begins there.
+    fn is_large(&self, at: usize) -> bool {
+        let bytes = LARGE as usize * BLOCK;
+        let after = at.checked_sub(self.small_bytes);
+        after.is_some_and(|after| after.is_multiple_of(bytes)) && at + bytes <= self.region.len()
     }
     /// A block of a buffer.
     #[inline]
@@ -136,9 +155,9 @@ impl Buffers {
     }
 }
 
-fn offsets(from: usize, to: usize, blocks: u32) -> Vec<u32> {
+fn offsets(from: usize, to: usize, blocks: u32) -> impl Iterator<Item = u32> {
     let bytes = blocks as usize * BLOCK;
-    (0..(to - from) / bytes).rev().map(|index| (from + index * bytes) as u32).collect()
+    (0..(to - from) / bytes).rev().map(move |index| (from + index * bytes) as u32)
 }
 
 #[cfg(test)]
@@ -173,9 +192,25 @@ mod tests {
         let mut old = Buffers::new(Region::leaked(1 << 21));
         let (one, two) = (old.take(1).expect("one"), old.take(16).expect("two"));
         let mut new = Buffers::new(Region::leaked(1 << 21));
-        assert!(new.claim(one) && new.claim(two));
-        assert!(!new.claim(one), "only once");
-        assert!(!new.claim(Buffer { at: 4096, blocks: 2 }), "no buffer begins there");
-        assert!(!new.claim(Buffer { at: 0, blocks: 7 }), "no buffer is so long");
+        let pristine = (new.small.clone(), new.large.clone());
+        for _ in 0..2 {
+            assert!(new.claim([one, two].into_iter()));
+            assert_eq!(new.small.len() + new.large.len(), pristine.0.len() + pristine.1.len() - 2);
+            assert!(!new.small.contains(&one.at) && !new.large.contains(&two.at));
+        }
+        assert!(!new.claim([one, one].into_iter()), "only once");
+        let zeros = Buffer { at: new.zeros, blocks: LARGE };
+        let none = [
+            Buffer { at: 4096, blocks: 2 },
+            Buffer { at: 0, blocks: 7 },
+            Buffer { at: 8192, blocks: LARGE },
+            Buffer { at: two.at, blocks: 2 },
+            Buffer { at: two.at + 8192, blocks: LARGE },
+            Buffer { at: u32::MAX - 4095, blocks: LARGE },
+            zeros,
+        ];
+        none.into_iter().for_each(|none| assert!(!new.claim([none].into_iter()), "{none:?}"));
+        assert!(new.claim([].into_iter()));
+        assert_eq!((new.small, new.large), pristine, "nothing is used any more");
     }
 }

@@ -1,7 +1,7 @@
 //! A lane is saved for its successor, and goes on in it. See [`crate::saved`].
 
-use crate::format::superblock::{Copy, Superblock};
-use crate::log::Log;
+use crate::format::superblock::Copy;
+use crate::log::{Log, TailError};
 use crate::memory::{Region, Segment};
 use crate::qos::Gate;
 use crate::recover::{Recovered, Regions};
@@ -13,10 +13,10 @@ use crate::seal::keys::KeyRing;
 use crate::state::{State, StateChanges};
 use crate::units::Nanos;
 
-use super::ops::{Body, Line};
+use super::ops::{Body, Line, Slot};
 use super::port::Port;
 use super::volume::{Back, Volume};
-use super::{Lane, MediumIndex, Pool, Settings, Statistics};
+use super::{Lane, Pool, Settings, Statistics};
 
 impl Lane {
     /// A successor is about to take over, or is not after all. While it is, no checkpoint
@@ -69,12 +69,24 @@ impl Lane {
         Round { pools: self.pools.iter_mut().map(|pool| pool.state.changes()).collect() }
     }
 
-    /// The rest. From now on this lane is given nothing more, or goes on itself as if
-    /// nothing had been asked.
+    /// All that is different, at the end of a turn, for a successor that is to take it on
+    /// while this lane serves on.
+    pub fn rehearse(&mut self) -> Changes {
+        assert!(self.can_save(), "callers ask first");
+        let pools = self.pools.iter_mut().map(Pool::told).collect();
+        self.told(pools)
+    }
+
+    /// All that is different. From now on this lane is given nothing more, or goes on itself
+    /// as if nothing had been asked.
     pub fn save(&mut self, now: Nanos) -> Changes {
         assert!(self.can_save(), "callers ask first");
         self.settle(now);
         let pools = (0..self.pools.len()).map(|index| self.give_pool(index)).collect();
+        self.told(pools)
+    }
+
+    fn told(&self, pools: Vec<SavedPool<StateChanges>>) -> Changes {
         let (slots, generation) = self.slab.saved();
         let in_flight = |volume: &Option<Volume>| volume.as_ref().map_or(0, |one| one.in_flight);
         Changes {
@@ -106,18 +118,11 @@ impl Lane {
 
     /// The memory of each request in flight, for a driver that must tell a successor where
     /// that is: addresses are of this process alone.
-    pub fn memory_in_flight(&mut self) -> Vec<(Tag, Vec<Segment>)> {
-        let each = |(slot, body): (_, &Body)| match body {
-            Body::Request(asked) => Some((slot, asked.tag)),
+    pub fn memory_in_flight(&self) -> impl Iterator<Item = (Tag, &[Segment])> {
+        self.slab.used().filter_map(|(slot, body)| match body {
+            Body::Request(asked) => Some((asked.tag, self.slab.segments(slot))),
             _ => None,
-        };
-        let requests: Vec<_> = self.slab.used().filter_map(each).collect();
-        let lent = |(slot, tag)| {
-            let segments = self.slab.lend_segments(slot);
-            self.slab.return_segments(slot, segments.clone());
-            (tag, segments)
-        };
-        requests.into_iter().map(lent).collect()
+        })
     }
 
     fn give_pool(&mut self, index: usize) -> SavedPool<StateChanges> {
@@ -130,19 +135,15 @@ impl Lane {
         }
         // No image of it may be in flight when the successor begins its own.
         pool.state.abort_checkpoint();
-        let known = pool.told == Some(pool.superblock);
-        let superblock =
-            if known { String::new() } else { SavedPool::<()>::encode(&pool.superblock) };
-        let state = pool.state.changes();
-        save_pool(pool, superblock, state)
+        pool.told()
     }
 
     /// Whether slots speak of what is there.
-    fn check_slots(&self) -> Result<(), RestoreError> {
+    fn check_slots(&self, used: &[Slot]) -> Result<(), RestoreError> {
         let pools = self.pools.len();
         let known = |index: super::PoolIndex| usize::from(index.0) < pools;
-        for (_, body) in self.slab.used() {
-            let sound = match body {
+        for slot in used {
+            let sound = match self.slab.body(*slot) {
                 Body::Request(asked) => {
                     matches!(self.volumes.get(usize::from(asked.volume.0)), Some(Some(_)))
                 }
@@ -165,26 +166,29 @@ impl Lane {
     /// Takes the buffers of what is in flight, and finds the memory of requests.
     fn claim_slots(
         &mut self,
+        used: &[Slot],
         segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
     ) -> Result<(), RestoreError> {
-        let used: Vec<_> = self.slab.used().map(|(slot, body)| (slot, body.clone())).collect();
-        for (slot, body) in used {
-            let claimed = match body {
+        let Self { slab, buffers, writers, .. } = self;
+        let buffer = |slot: &Slot| match slab.body(*slot) {
+            Body::Part(part) => Some(part.buffer),
+            Body::Page(page) => Some(page.buffer),
+            _ => None,
+        };
+        if !buffers.claim(used.iter().filter_map(buffer)) {
+            return Err(RestoreError::Unsound("a buffer"));
+        }
+        writers.clear();
+        for slot in used {
+            match slab.body(*slot) {
                 Body::Request(asked) => {
-                    self.slab.set_segments(slot, &segments(asked.tag));
-                    true
+                    let tag = asked.tag;
+                    slab.return_segments(*slot, segments(tag));
                 }
-                Body::Part(part) => {
-                    if part.phase != super::ops::Phase::Reading {
-                        self.writers.enter(slot, (part.pool, part.number), part.lba);
-                    }
-                    self.buffers.claim(part.buffer)
+                Body::Part(part) if part.phase != super::ops::Phase::Reading => {
+                    writers.enter(*slot, (part.pool, part.number), part.lba);
                 }
-                Body::Page(page) => self.buffers.claim(page.buffer),
-                _ => true,
-            };
-            if !claimed {
-                return Err(RestoreError::Unsound("a buffer"));
+                _ => {}
             }
         }
         Ok(())
@@ -194,20 +198,7 @@ impl Lane {
 /// A lane that is ready to go on where its predecessor will stop.
 #[derive(Debug)]
 pub struct Heir {
-    /// Volumes, limits, slots and buffers.
     lane: Lane,
-    pools: Vec<HeirPool>,
-}
-
-/// A pool without its log, which is known only when the predecessor has stopped.
-#[derive(Debug)]
-struct HeirPool {
-    medium: MediumIndex,
-    memory: Option<Region>,
-    superblock: Superblock,
-    state: State,
-    keys: KeyRing,
-    tail: Region,
 }
 
 impl Heir {
@@ -231,16 +222,17 @@ impl Heir {
         let volumes = saved.volumes.into_iter();
         lane.volumes =
             volumes.map(|volume| volume.map(|volume| restore_volume(volume, port))).collect();
-        let pool = |(saved, (regions, keys)): (SavedPool, (Regions, KeyRing))| {
-            let (superblock, _) = saved.decode()?;
+        for (saved, (regions, keys)) in saved.pools.into_iter().zip(pools) {
+            let (superblock, copy) = saved.decode()?;
             let Regions { tail, frames, extents } = regions;
             let state = State::restored(superblock.layout, saved.state, frames, extents);
-            let (medium, memory) = (saved.medium, port.memory(saved.medium));
-            Ok(HeirPool { medium, memory, superblock, state, keys, tail })
-        };
-        let pools =
-            saved.pools.into_iter().zip(pools).map(pool).collect::<Result<_, RestoreError>>()?;
-        Ok(Heir { lane, pools })
+            let log = Log::heir(tail, &saved.log);
+            let trust = crate::recover::Trust::Process;
+            let recovered =
+                Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0, trust };
+            lane.pools.push(Pool::new(saved.medium, port.memory(saved.medium), recovered));
+        }
+        Ok(Heir { lane })
     }
 
     /// Follows the predecessor, which serves on.
@@ -248,13 +240,31 @@ impl Heir {
     /// # Errors
     /// [`RestoreError::Unsound`].
     pub fn follow(&mut self, round: Round) -> Result<(), RestoreError> {
-        if round.pools.len() != self.pools.len() {
+        if round.pools.len() != self.lane.pools.len() {
             return Err(RestoreError::Unsound("the pools"));
         }
-        for (pool, changes) in self.pools.iter_mut().zip(round.pools) {
+        for (pool, changes) in self.lane.pools.iter_mut().zip(round.pools) {
             pool.state.follow(changes).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
         }
         Ok(())
+    }
+
+    /// As [`Heir::take`], while the predecessor serves on: it follows, and when it takes the
+    /// lane, that has just been done.
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    pub fn rehearse(
+        &mut self,
+        changes: Changes,
+        segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
+        now: Nanos,
+    ) -> Result<(), RestoreError> {
+        match self.become_as(changes, segments, now)? {
+            // It went on meanwhile, and what is not known yet will be said again.
+            Some(TailError::Stale | TailError::Damaged) | None => Ok(()),
+            Some(other) => Err(other.into()),
+        }
     }
 
     /// Goes on where the predecessor has stopped. `segments` is asked for the memory of
@@ -263,14 +273,28 @@ impl Heir {
     /// # Errors
     /// [`RestoreError`]. The predecessor is then to go on itself.
     pub fn take(
-        self,
+        mut self,
         changes: Changes,
         segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
         now: Nanos,
     ) -> Result<Lane, RestoreError> {
-        let Heir { mut lane, pools } = self;
-        let same =
-            changes.pools.len() == pools.len() && changes.in_flight.len() == lane.volumes.len();
+        match self.become_as(changes, segments, now)? {
+            Some(error) => Err(error.into()),
+            None => Ok(self.lane),
+        }
+    }
+
+    /// The lane becomes as its predecessor is. If the log of a pool is not where that said,
+    /// what is wrong with it.
+    fn become_as(
+        &mut self,
+        changes: Changes,
+        segments: &mut dyn FnMut(Tag) -> Vec<Segment>,
+        now: Nanos,
+    ) -> Result<Option<TailError>, RestoreError> {
+        let lane = &mut self.lane;
+        let same = changes.pools.len() == lane.pools.len()
+            && changes.in_flight.len() == lane.volumes.len();
         if !same {
             return Err(RestoreError::Unsound("the pools and volumes"));
         }
@@ -280,39 +304,52 @@ impl Heir {
                 volume.in_flight = *in_flight;
             }
         }
-        lane.slab
-            .resume(changes.slots, changes.generation)
-            .ok_or(RestoreError::Unsound("a slot"))?;
-        for (pool, saved) in pools.into_iter().zip(changes.pools) {
-            lane.pools.push(pool.take(saved, now)?);
+        let used = lane.slab.resume(changes.slots, changes.generation);
+        let used = used.ok_or(RestoreError::Unsound("a slot"))?;
+        let mut wrong = None;
+        for (pool, saved) in lane.pools.iter_mut().zip(changes.pools) {
+            wrong = pool.become_as(saved, now)?.or(wrong);
         }
         (lane.poor, lane.blocked, lane.later) = (changes.poor, changes.blocked, changes.later);
-        lane.check_slots()?;
-        lane.claim_slots(segments)?;
-        Ok(lane)
+        lane.check_slots(&used)?;
+        lane.claim_slots(&used, segments)?;
+        Ok(wrong)
     }
 }
 
-impl HeirPool {
-    fn take(self, saved: SavedPool<StateChanges>, now: Nanos) -> Result<Pool, RestoreError> {
-        let HeirPool { medium, memory, superblock, mut state, keys, tail } = self;
-        let second = if saved.second { Copy::Second } else { Copy::First };
-        let (superblock, copy) =
-            if saved.superblock.is_empty() { (superblock, second) } else { saved.decode()? };
-        let log = Log::restored(tail, saved.log)?;
-        state.follow(saved.state).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
-        let trust = crate::recover::Trust::Process;
-        let recovered =
-            Recovered { state, log, keys, superblock, copy, replayed: 0, dropped: 0, trust };
-        let mut pool = Pool::new(medium, memory, recovered);
-        pool.opened = true;
-        pool.last_change.1 = now;
-        (pool.frozen, pool.tickets, pool.commit) = (saved.frozen, saved.tickets, saved.commit);
-        (pool.pending_since, pool.covered) = (saved.pending_since, saved.covered);
-        (pool.pages, pool.room, pool.flushes) = (saved.pages, saved.room, saved.flushes);
-        (pool.answers, pool.scrub) = (saved.answers, saved.scrub);
-        pool.reap_needs = saved.reap_needs;
-        Ok(pool)
+impl Pool {
+    /// All that is different from what a successor was told.
+    fn told(&mut self) -> SavedPool<StateChanges> {
+        let known = self.told == Some(self.superblock);
+        let superblock =
+            if known { String::new() } else { SavedPool::<()>::encode(&self.superblock) };
+        self.told = Some(self.superblock);
+        let state = self.state.changes();
+        save_pool(self, superblock, state)
+    }
+
+    /// Becomes as that of the predecessor is, whatever it was before. What is wrong with
+    /// its log.
+    fn become_as(
+        &mut self,
+        saved: SavedPool<StateChanges>,
+        now: Nanos,
+    ) -> Result<Option<TailError>, RestoreError> {
+        if saved.superblock.is_empty() {
+            self.copy = if saved.second { Copy::Second } else { Copy::First };
+        } else {
+            (self.superblock, self.copy) = saved.decode()?;
+        }
+        let wrong = self.log.go_on(saved.log).err();
+        self.state.follow(saved.state).ok_or(RestoreError::Unsound("the metadata of a pool"))?;
+        self.opened = true;
+        self.last_change = (self.log.appended(), now);
+        (self.frozen, self.tickets, self.commit) = (saved.frozen, saved.tickets, saved.commit);
+        (self.pending_since, self.covered) = (saved.pending_since, saved.covered);
+        (self.pages, self.room, self.flushes) = (saved.pages, saved.room, saved.flushes);
+        (self.answers, self.scrub) = (saved.answers, saved.scrub);
+        self.reap_needs = saved.reap_needs;
+        Ok(wrong)
     }
 }
 

@@ -56,6 +56,7 @@ pub use port::{MediumIndex, Op, PoolIndex, Port, VolumeHandle};
 pub(crate) use scrub::Scrub;
 pub use scrub::ScrubReport;
 pub use statistics::Statistics;
+pub(crate) use submit::STEPS;
 pub(crate) use tickets::Tickets;
 pub(crate) use volume::Volume;
 pub use volume::{Capabilities, OpenError};
@@ -111,7 +112,7 @@ pub enum Event {
         /// Where it is on the medium.
         place: Place,
     },
-    /// A page of the map is not what was written there.
+    /// A page of the map is not what was written there, or the map names what is not in use.
     CorruptPage {
         /// In which pool.
         pool: PoolIndex,
@@ -259,6 +260,14 @@ impl Lane {
     #[inline]
     pub fn owes_times(&self) -> bool {
         !self.unsettled.is_empty()
+    }
+    /// Puts what a volume answered at once in its histograms, when its answers are visible
+    /// before those of others: `now` is that moment.
+    #[inline]
+    pub fn settle_volume(&mut self, handle: VolumeHandle, now: Nanos) {
+        if let Some(Some(volume)) = self.volumes.get_mut(usize::from(handle.0)) {
+            volume.statistics.settle(now);
+        }
     }
     /// Puts what was answered at once in the histograms. Called once for each batch, when
     /// its answers are visible; `now` is that moment.

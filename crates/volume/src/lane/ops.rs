@@ -297,6 +297,10 @@ impl Slab {
     pub fn return_segments(&mut self, index: Slot, segments: Vec<Segment>) {
         self.slots[usize::from(index)].segments = segments;
     }
+    /// The memory of a request.
+    pub fn segments(&self, index: Slot) -> &[Segment] {
+        &self.slots[usize::from(index)].segments
+    }
     /// Notes the memory of a request.
     #[inline]
     pub fn set_segments(&mut self, index: Slot, segments: &[Segment]) {
@@ -384,10 +388,17 @@ impl Slab {
         let slots = each.map(saved).collect();
         (slots, last.unwrap_or(0).wrapping_add(1))
     }
-    /// The slots become as a predecessor had them. None: it is no possible state.
-    pub fn resume(&mut self, saved: Vec<SavedSlot>, generation: u32) -> Option<()> {
-        assert!(self.in_use() == 0, "nothing is in flight yet");
-        self.slots.iter_mut().for_each(|held| held.generation = generation);
+    /// The slots become as a predecessor had them, whatever they were. Which are in use.
+    /// None: it is no possible state.
+    pub fn resume(&mut self, saved: Vec<SavedSlot>, generation: u32) -> Option<Vec<Slot>> {
+        for held in &mut self.slots {
+            held.generation = generation;
+            if !matches!(held.body, Body::Free) {
+                (held.body, held.waits) = (Body::Free, false);
+                held.segments.clear();
+            }
+        }
+        let used = saved.iter().map(|slot| slot.index).collect();
         for slot in saved {
             let linked = slot.waits && slot.next != NO_SLOT;
             if linked && usize::from(slot.next) >= SLOTS {
@@ -398,7 +409,7 @@ impl Slab {
             held.next = if linked { slot.next } else { NO_SLOT };
         }
         self.link_free();
-        Some(())
+        Some(used)
     }
 }
 

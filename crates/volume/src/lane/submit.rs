@@ -11,7 +11,7 @@ use super::{Lane, MOST_PARTS, Step};
 use crate::memory::Segment;
 
 /// Pieces that one request may begin before others have their turn.
-const STEPS: u32 = 1024;
+pub(crate) const STEPS: u32 = 1024;
 
 impl Lane {
     /// Takes a request. Never blocks; may reply before it returns. `now` is that of the

@@ -24,6 +24,10 @@ impl Writers {
     pub fn new() -> Self {
         Self { heads: [NO_SLOT; BUCKETS], next: vec![NO_SLOT; SLOTS] }
     }
+    /// Nobody writes.
+    pub fn clear(&mut self) {
+        self.heads.fill(NO_SLOT);
+    }
     /// Whether somebody is in the way of a write of these blocks.
     #[inline]
     pub fn conflict(

@@ -52,14 +52,53 @@ impl Log {
         }
     }
 
-    /// Goes on with the tail of a predecessor. Groups that it has handed out are still
+    /// Goes on with the tail of a predecessor.
+    ///
+    /// # Errors
+    /// [`TailError`] when the tail is not the one that the saved state is about.
+    #[cfg(test)]
+    pub fn restored(tail: Region, saved: SavedLog) -> Result<Log, TailError> {
+        let mut log = Log::heir(tail, &saved);
+        log.go_on(saved)?;
+        Ok(log)
+    }
+
+    /// The log of a predecessor that appends to its tail: of no use before [`Log::go_on`].
+    pub fn heir(tail: Region, saved: &SavedLog) -> Log {
+        let blocks = saved.held.blocks.min(tail::blocks_of(&tail));
+        Log {
+            at: 0,
+            word: 0,
+            tail: Tail::resume(tail, false),
+            held: saved.held,
+            ring: saved.ring,
+            medium: saved.medium,
+            tag: saved.tag,
+            incarnation: saved.incarnation,
+            number: saved.number,
+            first: saved.first,
+            end: 0,
+            limit: 0,
+            next: saved.next,
+            room: 0,
+            groups: VecDeque::with_capacity(usize::try_from(blocks).expect("short")),
+            whole: 0,
+            handed: saved.handed,
+            written_through: saved.written_through,
+            durable: saved.durable,
+        }
+    }
+
+    /// Goes on where the predecessor stopped. Groups that it has handed out are still
     /// under way: [`Log::written`] is to be called for them here. Only where the tail is
     /// open is looked at, since nothing is served meanwhile: its groups are as they were.
     ///
     /// # Errors
-    /// [`TailError`] when the tail is not the one that the saved state is about.
-    pub fn restored(tail: Region, saved: SavedLog) -> Result<Log, TailError> {
-        let found = tail::head(&tail)?.ok_or(TailError::Unknown)?;
+    /// [`TailError`] when the tail is not as the saved state says, as while the predecessor
+    /// goes on itself. Nothing has changed then.
+    pub fn go_on(&mut self, saved: SavedLog) -> Result<(), TailError> {
+        let tail = self.tail.region();
+        let found = tail::head(tail)?.ok_or(TailError::Unknown)?;
         if found.tag != saved.tag {
             return Err(TailError::OtherPool);
         }
@@ -69,8 +108,27 @@ impl Log {
             && found.opened.offset == saved.ring.head
             && found.block == saved.held.head
             && found.end == saved.end
-            && saved.sound(&tail);
-        if same { Ok(assemble(tail, &found, saved)) } else { Err(TailError::Stale) }
+            && saved.sound(tail);
+        if !same {
+            return Err(TailError::Stale);
+        }
+        self.become_as(&found, saved);
+        Ok(())
+    }
+
+    fn become_as(&mut self, found: &Found, saved: SavedLog) {
+        self.tail.set_slot(found.slot);
+        (self.at, self.word) = (Tail::at(found.block), self.tail.word(found.block));
+        (self.held, self.ring, self.medium) = (saved.held, saved.ring, saved.medium);
+        (self.tag, self.incarnation) = (saved.tag, saved.incarnation);
+        (self.number, self.first, self.next) = (saved.number, saved.first, saved.next);
+        self.end = saved.end;
+        self.groups.clear();
+        self.groups.extend(saved.groups);
+        self.whole = self.groups.iter().take_while(|group| group.written).count();
+        (self.handed, self.durable) = (saved.handed, saved.durable);
+        self.written_through = saved.written_through;
+        self.measure();
     }
 }
 
@@ -154,7 +212,8 @@ pub(super) fn take_over(
         written_through: replay.last(),
         durable,
     };
-    let log = assemble(tail, &found, saved);
+    let mut log = Log::heir(tail, &saved);
+    log.become_as(&found, saved);
     log.tail.set_incarnation(incarnation);
     log.tail.keep_from(log.number - log.held.groups, log.held.start);
     let kept = found.closed.into_iter().filter(|group| group.header.number >= end.group);
@@ -179,34 +238,4 @@ fn check(superblock: &Superblock, replay: &Replay, found: &Found) -> Result<(), 
     let next = found.closed.iter().find(|group| group.header.number == end.group);
     let first = next.map_or(found.opened.first, |group| group.header.first);
     if first == end.sequence { Ok(()) } else { Err(TailError::Stale) }
-}
-
-fn assemble(tail: Region, found: &Found, saved: SavedLog) -> Log {
-    let tail = Tail::resume(tail, found.slot);
-    let mut groups = VecDeque::with_capacity(usize::try_from(saved.held.blocks).expect("short"));
-    groups.extend(saved.groups);
-    let whole = groups.iter().take_while(|group: &&Group| group.written).count();
-    let mut log = Log {
-        at: Tail::at(found.block),
-        word: tail.word(found.block),
-        tail,
-        held: saved.held,
-        ring: saved.ring,
-        medium: saved.medium,
-        tag: saved.tag,
-        incarnation: saved.incarnation,
-        number: saved.number,
-        first: saved.first,
-        end: saved.end,
-        limit: 0,
-        next: saved.next,
-        room: 0,
-        groups,
-        whole,
-        handed: saved.handed,
-        written_through: saved.written_through,
-        durable: saved.durable,
-    };
-    log.measure();
-    log
 }

@@ -83,6 +83,10 @@ impl Tail {
     pub fn resume(region: Region, slot: bool) -> Tail {
         Tail { region, slot }
     }
+    /// Which slot is in use.
+    pub fn set_slot(&mut self, slot: bool) {
+        self.slot = slot;
+    }
     /// From now on, this is a tail.
     pub fn valid(&self) {
         self.store(0, MAGIC);

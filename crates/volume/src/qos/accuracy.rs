@@ -158,21 +158,20 @@ fn nested_limits_hold_at_each_height() {
         bench.add(Some(machine), iops(9000)),
         bench.add(Some(project), Limits::NONE),
     ];
-    let mut shares = Shares::new();
-    let members = volumes.map(|_| shares.join());
+    let mut shares = Shares::default();
     let mut seen = [0; 3];
     let end = bench.now.plus(4 * SECOND);
     while bench.now < end {
-        members.into_iter().for_each(|member| shares.wake(member));
-        while let Some(next) = shares.next_up() {
-            let at = members.iter().position(|member| *member == next).expect("a member");
-            if bench.gate.ready(volumes[at], bench.now).is_err() {
-                shares.rest(next);
-                continue;
+        (0..volumes.len()).for_each(|at| shares.wake(at, at));
+        while let Some(turn) = shares.next_up() {
+            while !shares.is_over(&turn) && bench.gate.ready(volumes[turn.who], bench.now).is_ok() {
+                bench.gate.charge(volumes[turn.who], 1, 4096);
+                shares.spent(turn.volume, cost(4096));
+                seen[turn.who] += 1;
             }
-            bench.gate.charge(volumes[at], 1, 4096);
-            shares.spent(next, cost(4096));
-            seen[at] += 1;
+            if !shares.is_over(&turn) {
+                shares.rest(turn.who);
+            }
         }
         bench.now = bench.now.plus(1 + bench.entropy.below(1_000_000));
     }

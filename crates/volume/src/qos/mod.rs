@@ -16,4 +16,4 @@ mod accuracy;
 pub use gate::{Gate, Node};
 pub use meter::LATENESS;
 pub use saved::{Saved, SavedError, SavedMeters, SavedNode};
-pub use shares::{Member, Shares, cost};
+pub use shares::{Shares, Turn, cost, cost_of_forgetting};

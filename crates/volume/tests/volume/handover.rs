@@ -31,6 +31,28 @@ impl World {
             let bytes = encode(&self.lane.changes(), round == 0);
             heir.follow(decode(&bytes).expect("just written")).expect("it fits");
         }
+        for _ in 0..self.chance.below(3) {
+            self.come_to_rest();
+            let bytes = encode(&self.lane.rehearse(), true);
+            let asked = &mut self.asked;
+            let mut memory =
+                |tag: bedplate_volume::Tag| segments(asked.get_mut(&tag.0).expect("in flight"));
+            let told = decode(&bytes).expect("just written");
+            if self.chance.below(2) == 0 {
+                heir.rehearse(told, &mut memory, self.now).expect("it fits");
+                self.ask();
+                self.step();
+            } else {
+                // It is late: the predecessor has gone on.
+                self.ask();
+                self.step();
+                let asked = &mut self.asked;
+                let mut memory = |tag: bedplate_volume::Tag| {
+                    asked.get_mut(&tag.0).map(segments).unwrap_or_default()
+                };
+                heir.rehearse(told, &mut memory, self.now).expect("it fits");
+            }
+        }
         self.come_to_rest();
         let bytes = encode(&self.lane.save(self.now), self.chance.below(2) == 0);
         let (changes, counted) = (decode(&bytes).expect("just written"), self.lane.counted());
