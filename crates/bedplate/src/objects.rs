@@ -30,6 +30,7 @@ const REGION: &str = "us-east-1";
 
 /// Whether and where objects are served.
 #[derive(Clone, Debug, Default, Args)]
+#[group(id = "objects")]
 pub struct Arguments {
     /// Where objects are served, in the dialect S3 [default: 127.0.0.1:9000, or another port when that is taken]
     #[arg(long, value_name = "ADDRESS")]
