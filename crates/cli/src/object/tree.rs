@@ -142,7 +142,7 @@ fn below<'k>(key: &'k str, prefix: &str) -> &'k str {
     let folder = prefix.rfind('/').map_or(0, |slash| slash + 1);
     // A prefix that is a whole folder's name stands for the folder.
     match key.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')) {
-        Some(rest) if !prefix.is_empty() => rest,
+        Some(rest) if !prefix.is_empty() && !prefix.ends_with('/') => rest,
         _ => &key[folder..],
     }
 }

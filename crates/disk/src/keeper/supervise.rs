@@ -83,18 +83,21 @@ impl Keeper {
                 self.stop = Some(world::clock::monotonic_nanos() + GOODBYE);
                 self.tell(Kind::Stop, b"");
             }
+            let current = self.current.generation;
             // The current engine's words first: what it deposited before it handed
             // over counts before what its successor says.
             if heard.current || heard.successor {
                 self.hear_current();
             }
-            if heard.successor {
+            // A successor may have taken over before the current one ended.
+            if heard.successor || heard.current_dead {
                 self.hear_successor();
             }
             if heard.successor_dead {
                 self.refuse("it ended before it had taken over");
             }
-            if heard.current_dead && self.buried()? {
+            // Who ended was the current one, and still is: a replaced one may end.
+            if heard.current_dead && self.current.generation == current && self.buried()? {
                 return Ok(());
             }
             self.look_at_the_clock();
