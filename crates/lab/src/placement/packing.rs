@@ -231,7 +231,12 @@ impl Ordered {
     }
 
     fn first(&self, wanted: &Resources) -> Option<u32> {
-        let mut hosts = self.order.iter().map(|(_, at)| *at);
+        // What has less free than is wanted comes before it in these orders, and is passed over.
+        let least = match self.scorer {
+            Scorer::BestFit | Scorer::MostAllocated => self.scorer.cost(wanted, &self.host.whole),
+            Scorer::FirstFit | Scorer::LeastAllocated => 0,
+        };
+        let mut hosts = self.order.range((least, 0)..).map(|(_, at)| *at);
         hosts.find(|at| wanted.fits_in(&self.free[*at as usize]))
     }
 
