@@ -43,8 +43,8 @@ impl Request {
 const PROBES: usize = 8;
 
 impl Cell {
-    /// The host with the least left over, among those that the group allows. Equal hosts are
-    /// told apart by the `salt`.
+    /// The host with the least left over, among those that the group allows. The `salt` says
+    /// where among equal hosts a member of a group begins to look.
     pub fn decide(&self, request: &Request, salt: u64) -> Result<Choice, Refusal> {
         self.check_quota(request)?;
         let row = &self.kinds[request.kind.0 as usize];
