@@ -49,7 +49,7 @@ pub struct Bench {
     /// A folder on a disk.
     pub disk: PathBuf,
     /// Cores of server and client; none on a machine with one.
-    pub cores: Option<(usize, usize)>,
+    cores: std::cell::Cell<Option<(usize, usize)>>,
     numbers: BTreeMap<&'static str, u64>,
     made: std::cell::Cell<u32>,
 }
@@ -57,12 +57,20 @@ pub struct Bench {
 impl Bench {
     /// The core of the servers.
     pub fn server_core(&self) -> Option<usize> {
-        self.cores.map(|(server, _)| server)
+        self.cores.get().map(|(server, _)| server)
+    }
+    /// The core of the clients.
+    pub fn client_core(&self) -> Option<usize> {
+        self.cores.get().map(|(_, client)| client)
+    }
+    /// Servers go where clients were from now on, and the other way round.
+    pub fn exchange_cores(&self) {
+        self.cores.set(self.cores.get().map(|(server, client)| (client, server)));
     }
     /// A program that is started on the core of the servers, or on that of the clients.
     pub fn pinned(&self, server: bool, program: &str) -> std::process::Command {
         let mut command = std::process::Command::new("taskset");
-        let core = self.cores.map(|(first, second)| if server { first } else { second });
+        let core = if server { self.server_core() } else { self.client_core() };
         let core = core.map_or_else(|| "0-1023".to_owned(), |core| core.to_string());
         command.args(["-c", &core, program]);
         command
@@ -146,7 +154,7 @@ fn prepare(plan: &Plan, arguments: &[String]) -> Result<(Bench, Option<Vec<Strin
     std::fs::create_dir_all(&memory)?;
     std::fs::create_dir_all(&disk)?;
     let cpus = std::thread::available_parallelism()?.get();
-    let cores = (cpus > 1).then_some((0, 1));
+    let cores = std::cell::Cell::new((cpus > 1).then_some((0, 1)));
     let made = std::cell::Cell::new(0);
     Ok((Bench { program, seconds, rounds, memory, disk, cores, numbers, made }, wanted))
 }

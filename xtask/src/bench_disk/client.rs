@@ -25,7 +25,7 @@ pub struct Seen {
 pub fn ours(bench: &Bench, socket: &Path, arguments: &[&str]) -> Result<Seen> {
     let mut command = Command::new(&bench.program);
     command.args(["lab", "disk-client", "--socket"]).arg(socket).args(arguments);
-    if let Some((_, core)) = bench.cores {
+    if let Some(core) = bench.client_core() {
         command.args(["--cpu", &core.to_string()]);
     }
     if !arguments.contains(&"--seconds") && !arguments.contains(&"--once") {
@@ -69,16 +69,9 @@ fn last_line(command: &mut Command) -> Result<Value> {
     serde_json::from_str(line).with_context(|| format!("the client said: {line}"))
 }
 
-/// Runs fio with the arguments of an engine.
-pub fn fio(bench: &Bench, depth: u32, arguments: &[String]) -> Result<Seen> {
-    let mut command = match bench.cores {
-        Some((_, core)) => {
-            let mut command = Command::new("taskset");
-            command.args(["-c", &core.to_string(), "fio"]);
-            command
-        }
-        None => Command::new("fio"),
-    };
+/// Runs fio with the arguments of an engine: as a client, or in the place of a server.
+pub fn fio(bench: &Bench, server: bool, depth: u32, arguments: &[String]) -> Result<Seen> {
+    let mut command = bench.pinned(server, "fio");
     command.args(["--name=a", "--rw=randread", "--bs=4k", "--time_based", "--thread"]);
     command.args(["--output-format=json", "--lat_percentiles=1", "--group_reporting"]);
     command.arg(format!("--iodepth={depth}")).arg(format!("--runtime={}", bench.seconds.max(1.0)));
