@@ -165,36 +165,38 @@ fn instance_days(asked: &[Asked]) -> f64 {
     asked.iter().map(|one| (one.end.min(last) - one.start.max(0.0)).max(0.0)).sum()
 }
 
-/// A plain scorer over hosts that are all there from the beginning: requests refused.
-fn refused_with(asked: &[Asked], events: &[Event], host: Host, scorer: Scorer, most: usize) -> u64 {
+/// Whether a plain scorer over hosts that are all there from the beginning refuses nothing that
+/// fits a host. Ends at the first refusal: what comes after it decides nothing.
+fn refuses_nothing(
+    asked: &[Asked],
+    events: &[Event],
+    host: Host,
+    scorer: Scorer,
+    most: usize,
+) -> bool {
     let mut plain = Ordered::new(host, scorer, most);
     let mut placed: Vec<u32> = vec![u32::MAX; asked.len()];
-    let mut refused = 0;
     for event in events {
         let (which, wanted) = (event.which as usize, &asked[event.which as usize].resources);
-        if !event.comes {
-            let at = placed[which];
-            if at != u32::MAX {
-                plain.change(at, |free| free.plus(wanted));
-            }
+        if !wanted.fits_in(&host.whole) {
             continue;
         }
-        match plain.first(wanted) {
-            Some(at) => {
-                plain.change(at, |free| free.minus(wanted).expect("it was found to fit"));
-                placed[which] = at;
-            }
-            None => refused += 1,
+        if !event.comes {
+            plain.change(placed[which], |free| free.plus(wanted));
+            continue;
         }
+        let Some(at) = plain.first(wanted) else { return false };
+        plain.change(at, |free| free.minus(wanted).expect("it was found to fit"));
+        placed[which] = at;
     }
-    refused
+    true
 }
 
 /// The smallest number of hosts with which a plain scorer refuses nothing that fits a host.
 pub fn by_scorer(asked: &[Asked], host: Host, scorer: Scorer) -> Packed {
     let events = events(asked);
     let too_large = asked.iter().filter(|one| !one.resources.fits_in(&host.whole)).count() as u64;
-    let enough = |most: usize| refused_with(asked, &events, host, scorer, most) == too_large;
+    let enough = |most: usize| refuses_nothing(asked, &events, host, scorer, most);
     let mut high = 64;
     while !enough(high) {
         high *= 2;
