@@ -11,6 +11,7 @@ pub mod admin;
 pub mod administer;
 pub mod checksum;
 pub mod http;
+mod memory;
 pub mod metrics;
 pub mod objects;
 pub mod order_socket;

@@ -27,7 +27,8 @@ pub struct Settings {
     pub reactors: usize,
     /// Threads for what waits or takes long.
     pub workers: usize,
-    /// Bytes of kept replies, of all cores together.
+    /// Bytes of kept replies, of all cores together; as much again at most for where the
+    /// content of more of them lies.
     pub cache: usize,
     /// The most connections, of all cores together.
     pub connections: usize,

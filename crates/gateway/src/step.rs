@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object::{BucketId, Mutation, Refusal, Reply};
+use object::{Mutation, Refusal, Reply};
 
 /// The files that bodies lie in.
 pub type SegmentFile = world::files::DirectoryFile;
@@ -161,13 +161,11 @@ impl std::fmt::Debug for Pieces {
 
 /// Why a kept reply is still true. A dialect looks at the stamps again before it lets
 /// the reply be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
-    /// Of which bucket it is.
-    pub bucket: BucketId,
-    /// Of which key.
-    pub key: Box<str>,
-    /// The key's stamp, taken before anything of the answer was read.
+    /// Which of the stamps of keys it depends on.
+    pub place: u32,
+    /// That stamp, taken before anything of the answer was read.
     pub stamp: u64,
     /// The bucket's stamp, taken then as well.
     pub bucket_stamp: u64,
@@ -180,12 +178,31 @@ pub struct Keep {
     pub name: Box<[u8]>,
     /// What makes it true.
     pub proof: Proof,
+    /// Its content as it is stored, and all that its head says of it and of no other.
+    pub stored: Option<Stored>,
+}
+
+/// Small content where it is stored, and what is told of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// The segment file.
+    pub segment: u32,
+    /// The first byte in it.
+    pub offset: u64,
+    /// How many bytes.
+    pub length: u32,
+    /// Their CRC32C.
+    pub sum: u32,
+    /// The entity tag: an MD5.
+    pub md5: [u8; 16],
+    /// When it was last modified, in seconds since 1970.
+    pub modified: i64,
 }
 
 /// What a mover offers to a dialect that begins with a request.
 pub trait Desk {
     /// The proof of the reply that is kept under this name on this core.
-    fn kept(&mut self, name: &[u8]) -> Option<&Proof>;
+    fn kept(&mut self, name: &[u8]) -> Option<Proof>;
     /// Says who asks, when that is known for certain. Movers share their time out by the
     /// number; the name goes to the access log.
     fn asks(&mut self, account: u64, name: &str);
@@ -204,6 +221,12 @@ pub trait Service: Send + Sync {
     fn begin_at(&self, head: &Head<'_>, peer: &Peer, desk: &mut dyn Desk) -> Step {
         let _ = desk;
         self.begin(head, peer)
+    }
+    /// Appends stored content, when it is there, in memory, and what it was. A mover asks
+    /// for what it was told with a reply whose proof holds.
+    fn fetch(&self, stored: &Stored, into: &mut Vec<u8>) -> bool {
+        let _ = (stored, into);
+        false
     }
     /// A header that every reply has with a value of its own. Movers add it to kept
     /// replies; a dialect puts it into all others.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use object::{Mutation, Refusal, Reply};
 
+use crate::memory::Memory;
 use crate::orders::{Change, Ordered, Queue};
 use crate::reactor::mailbox::{Mailbox, Message};
 
@@ -31,7 +32,7 @@ pub trait Applies: Send {
 
 /// Applies what comes until the queue is closed and empty.
 pub fn run(queue: &Queue<Ordered>, mut store: Box<dyn Applies>) {
-    let mut patience = store.tick();
+    let (mut patience, mut memory) = (store.tick(), Memory::default());
     loop {
         let (mut mutations, mut bytes) = (0, 0);
         let taken = queue.take(Some(patience), cost, |taken| {
@@ -44,6 +45,7 @@ pub fn run(queue: &Queue<Ordered>, mut store: Box<dyn Applies>) {
             apply(&mut *store, orders);
         }
         patience = store.tick();
+        memory.look();
     }
     store.close();
 }

@@ -7,13 +7,16 @@
 //! same run byte for byte.
 //!
 //! Read in this order: [`clock`], [`entropy`], [`schedule`] (simulated time),
-//! [`disk`] and [`files`] (real and simulated), then the real things: [`network`], [`process`].
+//! [`disk`] and [`files`] (real and simulated), then the real things: [`network`], [`process`],
+//! [`memory`].
 
 pub mod clock;
 #[allow(unsafe_code, reason = "io_uring reads and writes memory after the call that asked for it")]
 pub mod disk;
 pub mod entropy;
 pub mod files;
+#[allow(unsafe_code, reason = "the allocator is told to give memory back")]
+pub mod memory;
 pub mod network;
 pub mod process;
 pub mod schedule;

@@ -1,7 +1,8 @@
-//! nginx, as those set it up who want all it has: one worker on the core of the servers,
-//! sendfile(2), heads and content in one packet, open files kept, no access log. TLS as
-//! ours chooses it: version 1.3, AES-128-GCM, in the process (kernels with TLS are rare,
-//! and then both could).
+//! nginx, in two ways. As those set it up who want all it has: one worker on the core of
+//! the servers, sendfile(2), heads and content in one packet, open files kept, no access
+//! log; TLS as ours chooses it: version 1.3, AES-128-GCM, in the process (kernels with TLS
+//! are rare, and then both could). And as its package in Debian sets it up: the lines of
+//! `/etc/nginx/nginx.conf` and of its one site, with paths of our own.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one on an empty folder of the disk.
+    /// Starts one with all it has, on an empty folder of the disk.
     pub fn start(bench: &Bench, certificate: Option<&Path>) -> Result<Self> {
         let home = bench.path("nginx");
         std::fs::create_dir_all(&home)?;
@@ -34,15 +35,38 @@ impl Nginx {
         let files = bench.disk.join(name);
         std::fs::create_dir_all(&files)?;
         let (host, tls) = (free_address()?, free_address()?);
+        let configuration = configuration(&home, &files, &host, &tls, certificate);
+        Self::start_with(bench, &home, (files, 1), (host, tls), &configuration)
+    }
+
+    /// Starts another as its package sets it up, for the same files.
+    pub fn packaged(&self, bench: &Bench) -> Result<Self> {
+        let home = bench.path("nginx-packaged");
+        std::fs::create_dir_all(&home)?;
+        let host = free_address()?;
+        let configuration = as_packaged(&home, &self.files, &host);
+        // As many workers as there are processors, all on the core of the servers.
+        let workers = std::thread::available_parallelism()?.get();
+        let files = self.files.clone();
+        Self::start_with(bench, &home, (files, workers), (host, String::new()), &configuration)
+    }
+
+    fn start_with(
+        bench: &Bench,
+        home: &Path,
+        (files, workers): (PathBuf, usize),
+        (host, tls): (String, String),
+        configuration: &str,
+    ) -> Result<Self> {
         let config = home.join("nginx.conf");
-        std::fs::write(&config, configuration(&home, &files, &host, &tls, certificate))?;
+        std::fs::write(&config, configuration)?;
         let mut command = bench.pinned(true, "nginx");
-        command.arg("-c").arg(&config).arg("-p").arg(&home).arg("-e").arg(home.join("error.log"));
+        command.arg("-c").arg(&config).arg("-p").arg(home).arg("-e").arg(home.join("error.log"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("nginx could not be started")?;
         let mut nginx = Self { child, host, tls, files };
         let until = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(&nginx.host).is_err() || nginx.processes().len() < 2 {
+        while TcpStream::connect(&nginx.host).is_err() || nginx.processes().len() < 1 + workers {
             if nginx.child.try_wait()?.is_some() || Instant::now() > until {
                 let log = std::fs::read_to_string(home.join("error.log")).unwrap_or_default();
                 bail!("nginx does not start: {}", log.trim());
@@ -104,6 +128,26 @@ fn configuration(
          fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi; \
          scgi_temp_path {home}/scgi; \
          server {{ listen {host} reuseport; {encrypted} root {files}; }} }}\n"
+    )
+}
+
+/// The lines of the package (1.22), in its order.
+fn as_packaged(home: &Path, files: &Path, host: &str) -> String {
+    // Its files may be where only we may read.
+    let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+    let (home, files) = (home.display(), files.display());
+    format!(
+        "{user} worker_processes auto; daemon off; pid {home}/pid; error_log {home}/error.log; \
+         events {{ worker_connections 768; }} \
+         http {{ sendfile on; tcp_nopush on; types_hash_max_size 2048; \
+         include /etc/nginx/mime.types; default_type application/octet-stream; \
+         access_log {home}/access.log; gzip on; \
+         client_body_temp_path {home}/body; proxy_temp_path {home}/proxy; \
+         fastcgi_temp_path {home}/fastcgi; uwsgi_temp_path {home}/uwsgi; \
+         scgi_temp_path {home}/scgi; \
+         server {{ listen {host} default_server; root {files}; \
+         index index.html index.htm index.nginx-debian.html; server_name _; \
+         location / {{ try_files $uri $uri/ =404; }} }} }}\n"
     )
 }
 

@@ -56,16 +56,21 @@ pub fn small(bench: &Bench, report: &mut Report) -> Result<()> {
     let heads: Vec<String> =
         (0..SIGNED).map(|number| signer.head("GET", &path(number), "", None)).collect();
     let signed = Some(script(bench, &heads, 0)?);
+    let packaged = nginx.packaged(bench)?;
     let sides = [
         load("nginx", &nginx.host, "/open/hot", nginx.processes()),
         load("bedplate, anonymous", &ours.host, "/open/hot", vec![ours.pid()]),
         Load { script: signed, ..load("bedplate, signed", &ours.host, "/", vec![ours.pid()]) },
+        load("nginx as packaged", &packaged.host, "/open/hot", packaged.processes()),
     ];
     let seen = turns(bench, MANY, &sides)?;
     tell(report, &sides, &seen);
     report.figure("ratio_cpu_get_4k_anonymous", seen[1].micros / seen[0].micros);
     report.figure("ratio_rps_get_4k_anonymous", seen[1].rate / seen[0].rate);
     report.figure("ratio_cpu_get_4k_signed", seen[2].micros / seen[0].micros);
+    report.figure("ratio_cpu_get_4k_packaged", seen[1].micros / seen[3].micros);
+    report.figure("ratio_rps_get_4k_packaged", seen[1].rate / seen[3].rate);
+    report.figure("ratio_cpu_get_4k_signed_packaged", seen[2].micros / seen[3].micros);
     Ok(())
 }
 
@@ -88,15 +93,20 @@ pub fn random(bench: &Bench, report: &mut Report) -> Result<()> {
         (format!("/random/{number}"), content(number, SMALL))
     })?;
     let script = random_script(bench, objects)?;
-    let sides =
-        [("nginx", &nginx.host, nginx.processes()), ("bedplate", &ours.host, vec![ours.pid()])]
-            .map(|(name, host, processes)| Load {
-                script: Some(script.clone()),
-                ..load(name, host, "/", processes)
-            });
+    let packaged = nginx.packaged(bench)?;
+    let sides = [
+        ("nginx", &nginx.host, nginx.processes()),
+        ("bedplate", &ours.host, vec![ours.pid()]),
+        ("nginx as packaged", &packaged.host, packaged.processes()),
+    ]
+    .map(|(name, host, processes)| Load {
+        script: Some(script.clone()),
+        ..load(name, host, "/", processes)
+    });
     let seen = turns(bench, MANY, &sides)?;
     tell(report, &sides, &seen);
     report.figure("ratio_cpu_get_4k_random", seen[1].micros / seen[0].micros);
+    report.figure("ratio_cpu_get_4k_random_packaged", seen[1].micros / seen[2].micros);
     Ok(())
 }
 

@@ -54,6 +54,36 @@ pub fn http_date(at: Timestamp) -> String {
     text
 }
 
+/// A moment as XML documents write it, to the millisecond: `1994-11-06T08:49:37.123Z`. Years
+/// beyond four digits are no moments that anybody can have meant: the first one of 1970.
+pub fn iso(at: Timestamp) -> String {
+    let millis = at.micros().div_euclid(1000);
+    let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+    let (year, month, day) = civil(days);
+    if !(0..=9999).contains(&year) {
+        return "1970-01-01T00:00:00.000Z".to_owned();
+    }
+    let mut text = String::with_capacity(24);
+    two(&mut text, year / 100);
+    two(&mut text, year % 100);
+    let seconds = of_day / 1000;
+    let more = [
+        ('-', month as i64),
+        ('-', day),
+        ('T', seconds / 3600),
+        (':', seconds / 60 % 60),
+        (':', seconds % 60),
+        ('.', of_day % 1000 / 10),
+    ];
+    for (before, number) in more {
+        text.push(before);
+        two(&mut text, number);
+    }
+    text.push(char::from(b'0' + (of_day % 10) as u8));
+    text.push('Z');
+    text
+}
+
 /// Two digits: every answer has a date, and formatting takes longer than finding it.
 fn two(into: &mut String, number: i64) {
     for digit in [number / 10 % 10, number % 10] {
@@ -88,6 +118,22 @@ mod tests {
         assert_eq!(at(951_782_400), "Tue, 29 Feb 2000 00:00:00 GMT");
         assert_eq!(at(4_107_542_400), "Mon, 01 Mar 2100 00:00:00 GMT");
         assert_eq!(at(-1), "Wed, 31 Dec 1969 23:59:59 GMT");
+    }
+
+    #[test]
+    fn moments_are_written_as_documents_write_them() {
+        let at = |millis: i64| iso(Timestamp::from_micros(millis * 1000 + 7));
+        assert_eq!(at(784_111_777_123), "1994-11-06T08:49:37.123Z");
+        assert_eq!(at(951_782_400_009), "2000-02-29T00:00:00.009Z");
+        assert_eq!(at(-1), "1969-12-31T23:59:59.999Z");
+        assert_eq!(at(253_402_300_799_999), "9999-12-31T23:59:59.999Z");
+        assert_eq!(at(253_402_300_800_000), "1970-01-01T00:00:00.000Z");
+        for day in 0..30_000 {
+            let at = day * 86_400_000_001 - 300_000_000_000_000;
+            let known = jiff::Timestamp::from_microsecond(at).expect("within bounds");
+            let known = known.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+            assert_eq!(iso(Timestamp::from_micros(at)), known);
+        }
     }
 
     #[test]

@@ -14,4 +14,4 @@ pub mod reply;
 pub use content::{Content, Progress};
 pub use date::HttpDate;
 pub use head::{Broken, Limits, Manner, read_head};
-pub use reply::{Closing, write_end, write_field, write_head};
+pub use reply::{Closing, write_end, write_field, write_fields, write_head, write_stored};

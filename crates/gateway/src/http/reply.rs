@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::date::http_date;
 use super::head::Manner;
+use crate::step::Stored;
 
 /// What is said about the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,11 +36,7 @@ pub fn write_head(
     headers: &[(Cow<'static, str>, Cow<'static, str>)],
     length: u64,
 ) {
-    into.extend_from_slice(b"HTTP/1.1 ");
-    write_number(into, u64::from(status));
-    into.push(b' ');
-    into.extend_from_slice(reason(status).as_bytes());
-    into.extend_from_slice(b"\r\n");
+    write_status(into, status);
     for (name, value) in headers {
         write_field(into, name, value);
     }
@@ -48,6 +46,71 @@ pub fn write_head(
         write_number(into, length);
         into.extend_from_slice(b"\r\n");
     }
+}
+
+fn write_status(into: &mut Vec<u8>, status: u16) {
+    into.extend_from_slice(b"HTTP/1.1 ");
+    write_number(into, u64::from(status));
+    into.push(b' ');
+    into.extend_from_slice(reason(status).as_bytes());
+    into.extend_from_slice(b"\r\n");
+}
+
+const TAG: &str = "ETag";
+const MODIFIED: &str = "Last-Modified";
+
+/// Writes what a good reply says of any content, without what [`write_stored`] writes.
+/// False: the fields say something else than that of this content.
+pub fn write_fields(
+    into: &mut Vec<u8>,
+    headers: &[(Cow<'static, str>, Cow<'static, str>)],
+    stored: &Stored,
+) -> bool {
+    write_status(into, 200);
+    let (mut tags, mut dates) = (0, 0);
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case(TAG) {
+            tags += 1;
+            if value.as_bytes() != quoted(&stored.md5) {
+                return false;
+            }
+        } else if name.eq_ignore_ascii_case(MODIFIED) {
+            dates += 1;
+            if **value != *modified(stored) {
+                return false;
+            }
+        } else {
+            write_field(into, name, value);
+        }
+    }
+    (tags, dates) == (1, 1)
+}
+
+/// Writes what is said of stored content and of no other: its tag, its date, its length.
+/// What [`write_fields`] writes goes before it, the fields of [`write_end`] behind it.
+pub fn write_stored(into: &mut Vec<u8>, stored: &Stored) {
+    for piece in [TAG.as_bytes(), b": ", &quoted(&stored.md5), b"\r\n"] {
+        into.extend_from_slice(piece);
+    }
+    for piece in [MODIFIED, ": ", &modified(stored), "\r\nContent-Length: "] {
+        into.extend_from_slice(piece.as_bytes());
+    }
+    write_number(into, u64::from(stored.length));
+    into.extend_from_slice(b"\r\n");
+}
+
+fn modified(stored: &Stored) -> String {
+    http_date(model::Timestamp::from_micros(stored.modified.saturating_mul(1_000_000)))
+}
+
+/// An entity tag: hexadecimal digits in quotation marks.
+fn quoted(md5: &[u8; 16]) -> [u8; 34] {
+    let mut text = [b'"'; 34];
+    for (pair, byte) in text[1..33].chunks_exact_mut(2).zip(md5) {
+        pair[0] = b"0123456789abcdef"[usize::from(byte >> 4)];
+        pair[1] = b"0123456789abcdef"[usize::from(byte & 15)];
+    }
+    text
 }
 
 /// Writes the date, what happens to the connection, and the empty line.
@@ -139,6 +202,30 @@ mod tests {
         let expected =
             "HTTP/1.1 200 OK\r\nETag: \"x\"\r\nContent-Length: 1234567890123\r\nDate: D\r\n\r\n";
         assert_eq!(String::from_utf8(text).expect("text"), expected);
+    }
+
+    #[test]
+    fn what_many_replies_say_and_what_one_says_make_a_head() {
+        let stored =
+            Stored { length: 5, md5: [0xa1; 16], modified: 784_111_777, ..Stored::default() };
+        let tag = format!("\"{}\"", "a1".repeat(16));
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let fields = |tag: &str, date: &str| {
+            [("A", "b"), ("etag", tag), ("Last-Modified", date), ("C", "d")]
+                .map(|(name, value)| (Cow::Owned(name.to_owned()), Cow::Owned(value.to_owned())))
+        };
+        let mut text = Vec::new();
+        assert!(write_fields(&mut text, &fields(&tag, date), &stored));
+        write_stored(&mut text, &stored);
+        let expected = format!(
+            "HTTP/1.1 200 OK\r\nA: b\r\nC: d\r\nETag: {tag}\r\nLast-Modified: {date}\r\n\
+             Content-Length: 5\r\n"
+        );
+        assert_eq!(String::from_utf8(text).expect("text"), expected);
+        let mut other = Vec::new();
+        assert!(!write_fields(&mut other, &fields("\"another\"", date), &stored));
+        assert!(!write_fields(&mut other, &fields(&tag, "another"), &stored));
+        assert!(!write_fields(&mut other, &fields(&tag, date)[..2], &stored));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! A request begins: its head is read, and the dialect says what is next.
 
 use super::cache::Cache;
-use super::connection::{Request, State};
+use super::connection::{Body, Request, State};
 use super::drive::{Drive, REQUEST, Turn};
+use super::places::{Place, Places};
 use crate::http::{Broken, read_head};
 use crate::orders::Change;
 use crate::step::{Desk, Proof, Step};
@@ -10,16 +11,34 @@ use crate::step::{Desk, Proof, Step};
 /// What a dialect finds on this core.
 struct AtDesk<'a> {
     cache: &'a mut Cache,
-    found: Option<usize>,
+    places: &'a mut Places,
+    found: Option<Found>,
     account: Option<u64>,
     operation: u8,
     line: Option<&'a mut Vec<u8>>,
 }
 
+/// A reply that was found.
+enum Found {
+    /// All of it.
+    Whole(usize),
+    /// What it begins with, and where its content lies; and its name, when it was asked for
+    /// so soon again that it should be kept.
+    Place(Place, Option<Box<[u8]>>),
+}
+
 impl Desk for AtDesk<'_> {
-    fn kept(&mut self, name: &[u8]) -> Option<&Proof> {
-        self.found = self.cache.find(name);
-        self.found.map(|place| &self.cache.at(place).proof)
+    fn kept(&mut self, name: &[u8]) -> Option<Proof> {
+        if let Some(whole) = self.cache.find(name) {
+            self.found = Some(Found::Whole(whole));
+            return Some(self.cache.at(whole).proof);
+        }
+        let place = self.places.find(name)?;
+        let (head, stored) = self.places.at(place);
+        let bytes = head.len() + stored.length as usize;
+        let again = self.cache.welcomes(name, bytes).then(|| name.into());
+        self.found = Some(Found::Place(place, again));
+        Some(self.places.proof(place))
     }
     fn asks(&mut self, account: u64, name: &str) {
         self.account = Some(account);
@@ -38,6 +57,10 @@ const UNKNOWN: u8 = u8::MAX;
 impl Drive<'_> {
     /// Reads a head, if there is a whole one, and begins with the request.
     pub fn head(&mut self) -> Turn {
+        if !matches!(self.connection.body, Body::None) {
+            // Of the reply before: nothing can go between it and its head.
+            return Turn::Go;
+        }
         // An empty line before a request is read over (RFC 9112, section 2.2).
         if self.unread().starts_with(b"\r\n") {
             self.input.at += 2;
@@ -50,9 +73,9 @@ impl Drive<'_> {
         let limits = lane.settings.limits;
         let read = read_head(self.input.unread(), limits, |head, manner| {
             let mut line = lane.lines.wanted().then(|| crate::access_log::begun(head, &peer));
-            let (cache, line_of) = (&mut lane.cache, line.as_mut());
+            let (cache, places, line_of) = (&mut lane.cache, &mut lane.places, line.as_mut());
             let (found, account, operation) = (None, None, UNKNOWN);
-            let mut desk = AtDesk { cache, found, account, operation, line: line_of };
+            let mut desk = AtDesk { cache, places, found, account, operation, line: line_of };
             let step = lane.service.begin_at(head, &peer, &mut desk);
             let (found, account, operation) = (desk.found, desk.account, desk.operation);
             let request = Request::new(manner, lane.now, line);
@@ -61,15 +84,23 @@ impl Drive<'_> {
         match read {
             Ok(None) => Turn::Receive,
             Ok(Some((length, (step, found, account, request)))) => {
-                self.input.at += length;
                 self.connection.spent += REQUEST;
                 self.connection.account = account.unwrap_or(self.connection.account);
                 self.connection.request = Some(request);
                 match (step, found) {
-                    (Step::Kept, Some(place)) => self.reply_kept(place),
+                    (Step::Kept, Some(Found::Whole(place))) => self.reply_kept(place),
+                    (Step::Kept, Some(Found::Place(place, again))) => {
+                        if !self.reply_stored(place, again) {
+                            // The same head once more, with nothing known of it.
+                            self.lane.places.forget(place);
+                            self.connection.request = None;
+                            return Turn::Go;
+                        }
+                    }
                     (Step::Kept, None) => panic!("a kept reply was named that was not found"),
                     (step, _) => self.perform(step),
                 }
+                self.input.at += length;
                 Turn::Go
             }
             Err(broken) => {

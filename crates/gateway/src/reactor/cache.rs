@@ -7,6 +7,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::step::Proof;
 
 /// A reply as it is kept.
@@ -18,10 +20,10 @@ pub struct Kept {
     pub proof: Proof,
     /// Its status.
     pub status: u16,
-    /// Status line, fields and length; then, from `body` on, the content.
-    pub bytes: Box<[u8]>,
-    /// Where the content begins.
-    pub body: usize,
+    /// Status line, fields and length.
+    pub head: Box<[u8]>,
+    /// The content.
+    pub body: Bytes,
     frequency: u8,
     main: bool,
 }
@@ -36,12 +38,11 @@ const KNOCKS: usize = 4096;
 impl Kept {
     /// A reply to be kept.
     pub fn new(name: &[u8], proof: Proof, status: u16, head: &[u8], body: &[u8]) -> Self {
-        let bytes = [head, body].concat().into_boxed_slice();
-        let body = head.len();
-        Self { name: name.into(), proof, status, bytes, body, frequency: 0, main: false }
+        let (name, head, body) = (name.into(), head.into(), Bytes::copy_from_slice(body));
+        Self { name, proof, status, head, body, frequency: 0, main: false }
     }
     fn cost(&self) -> usize {
-        self.bytes.len() + self.name.len() + self.proof.key.len() + BESIDE
+        self.head.len() + self.body.len() + self.name.len() + BESIDE
     }
 }
 
@@ -121,7 +122,7 @@ impl Cache {
 
     /// Keeps a reply, in place of the one with its name.
     pub fn insert(&mut self, mut kept: Kept) {
-        if !self.takes(kept.bytes.len()) {
+        if !self.takes(kept.head.len() + kept.body.len()) {
             return;
         }
         if let Some(place) = self.by_name.get(&kept.name) {
@@ -214,13 +215,12 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use object::BucketId;
     use proptest::prelude::*;
 
     use super::*;
 
     fn kept(name: u32, bytes: usize) -> Kept {
-        let proof = Proof { bucket: BucketId(1), key: "k".into(), stamp: 1, bucket_stamp: 1 };
+        let proof = Proof { place: 1, stamp: 1, bucket_stamp: 1 };
         Kept::new(&name.to_be_bytes(), proof, 200, b"head", &vec![0; bytes])
     }
 
@@ -265,7 +265,7 @@ mod tests {
         cache.insert(kept(1, 10));
         cache.insert(kept(1, 20));
         let place = cache.find(&1_u32.to_be_bytes()).expect("kept");
-        assert_eq!(cache.at(place).bytes.len(), 24);
+        assert_eq!(cache.at(place).body.len(), 20);
         assert_eq!(cache.by_name.len(), 1);
         cache.insert(kept(2, 1 << 20));
         assert!(!has(&mut cache, 2), "too large for what there is");

@@ -15,7 +15,7 @@ pub const REQUEST: u64 = 4 << 10;
 /// Bytes of later requests that are received before their turn, and the most of a head.
 const AHEAD: usize = 64 << 10;
 /// Replies that wait together before they are sent.
-const TOGETHER: usize = 64 << 10;
+pub const TOGETHER: usize = 64 << 10;
 /// So much of what nobody wants is read over; more ends the connection.
 pub const UNWANTED: u64 = 128 << 10;
 
@@ -26,6 +26,8 @@ pub enum Next {
     Wait,
     /// It wants another turn.
     Again,
+    /// Its replies go out together with those of others.
+    Held,
     /// It goes to the successor of this process.
     HandOver,
     /// It is over.
@@ -91,8 +93,7 @@ pub fn serve(lane: &mut Lane, connection: &mut Connection) -> Next {
     let mut input = std::mem::take(&mut lane.input);
     input.load(&connection.inbox);
     if connection.sent() {
-        connection.out = std::mem::take(&mut lane.output);
-        connection.out.clear();
+        connection.out = lane.take_output();
         connection.gone = 0;
     }
     connection.spent = 0;
@@ -104,15 +105,31 @@ pub fn serve(lane: &mut Lane, connection: &mut Connection) -> Next {
         connection.inbox = input.unread().to_vec();
     }
     lane.input = input;
+    if next != Next::Held {
+        rest(lane, connection, unread);
+    }
+    next
+}
+
+/// Sends the replies that were held back.
+pub fn send_held(lane: &mut Lane, connection: &mut Connection) -> Next {
+    let input = Input::default();
+    let next = match (Drive { lane, connection, input }).send() {
+        Ok(Sent::All | Sent::Blocked) => Next::Wait,
+        Ok(Sent::Some) => Next::Again,
+        Err(_) => Next::Close,
+    };
+    rest(lane, connection, 0);
+    next
+}
+
+/// A connection was served, and so many received bytes of it are left.
+fn rest(lane: &mut Lane, connection: &mut Connection, unread: usize) {
     if connection.sent() {
-        lane.output = std::mem::take(&mut connection.out);
+        lane.return_output(std::mem::take(&mut connection.out));
         connection.gone = 0;
     }
-    if lane.output.capacity() > 4 * TOGETHER {
-        lane.output = Vec::new();
-    }
     connection.set_deadline(unread, lane.now, &lane.settings.timeouts);
-    next
 }
 
 impl Drive<'_> {
@@ -131,7 +148,8 @@ impl Drive<'_> {
             }
             let turn = self.step();
             let waits = match turn {
-                Turn::Go if self.connection.out.len() < TOGETHER => continue,
+                Turn::Go if self.takes_more_replies() => continue,
+                Turn::Go | Turn::Receive if self.holds_back() => return Ok(Next::Held),
                 Turn::Go | Turn::Receive | Turn::Send | Turn::Letter | Turn::Close => {
                     self.send()?
                 }
@@ -161,6 +179,22 @@ impl Drive<'_> {
             State::Reply => Turn::Send,
             State::Linger => self.linger(),
         }
+    }
+
+    /// Whether another reply can go behind those that wait.
+    fn takes_more_replies(&self) -> bool {
+        let Connection { out, body, .. } = &*self.connection;
+        out.len() < TOGETHER && matches!(body, Body::None)
+    }
+
+    /// Whether its replies can wait for those of others that are ready now. All are sent
+    /// one after the other then, with nothing in between: a client that waits for several
+    /// is woken up for the first, and finds the others when it comes for them.
+    fn holds_back(&self) -> bool {
+        let Connection { wire, state, body, out, gone, .. } = &*self.connection;
+        let ready = !out.is_empty() && *gone == 0 && !matches!(body, Body::Pieces(..));
+        let idle = matches!(state, State::Head) && self.unread().is_empty() && !wire.readable;
+        ready && idle && wire.is_plain() && wire.writable && !self.lane.draining
     }
 
     /// Bytes that were received and not read.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use world::clock::Clock;
 
 use super::cache::Cache;
-use super::drive::Input;
+use super::drive::{Input, TOGETHER};
 use super::mailbox::Mailbox;
+use super::places::Places;
 use super::slots::Token;
 use crate::access_log::Lines;
 use crate::http::{HttpDate, Limits};
@@ -45,7 +46,7 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// The most connections of this reactor.
     pub connections: usize,
-    /// Bytes of kept replies of this reactor.
+    /// Bytes of kept replies of this reactor, and of places of more of them.
     pub cache: usize,
     /// For listeners with TLS.
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -73,6 +74,10 @@ pub const BLOCK: usize = 256 << 10;
 /// Blocks of one reactor: what is received while none is free is taken at once.
 pub const BLOCKS: usize = 16;
 
+/// Connections whose replies are held back, at most: what is asked of the first of them
+/// waits until so many were read.
+pub const HELD: usize = 32;
+
 /// What a core has.
 pub struct Lane {
     pub service: Arc<dyn Service>,
@@ -82,6 +87,8 @@ pub struct Lane {
     pub settings: Settings,
     pub clock: Arc<dyn Clock>,
     pub cache: Cache,
+    /// Where more lies than is kept.
+    pub places: Places,
     pub counters: Arc<Counters>,
     pub lines: Lines,
     pub date: HttpDate,
@@ -94,7 +101,7 @@ pub struct Lane {
     /// Received bytes of the connection that is served.
     pub input: Input,
     /// For replies of connections that have no buffer of their own.
-    pub output: Vec<u8>,
+    pub outputs: Vec<Vec<u8>>,
     /// For ciphertext, and for pieces of files that cannot go straight.
     pub block: Vec<u8>,
     /// Empty blocks for content.
@@ -125,6 +132,20 @@ impl Lane {
         block.clear();
         if self.blocks.len() < 2 && block.capacity() >= BLOCK {
             self.blocks.push(block);
+        }
+    }
+
+    /// An empty buffer for replies.
+    pub fn take_output(&mut self) -> Vec<u8> {
+        self.outputs.pop().unwrap_or_default()
+    }
+
+    /// Everything in it is sent. Small ones are kept for the next replies, and a large one.
+    pub fn return_output(&mut self, mut output: Vec<u8>) {
+        let most = if self.outputs.is_empty() { 4 * TOGETHER } else { TOGETHER / 4 };
+        output.clear();
+        if self.outputs.len() < HELD && output.capacity() <= most {
+            self.outputs.push(output);
         }
     }
 

@@ -6,7 +6,8 @@
 //! - [`connection`] and [`drive`]: a connection, and how it moves: a head is read
 //!   ([`begin`]), content is taken ([`receive`]), a reply is begun ([`reply`]) and sent
 //!   ([`send`]), until it blocks or has had its share ([`shares`]).
-//! - [`wire`]: the socket, plain or TLS. [`cache`]: replies that are kept.
+//! - [`wire`]: the socket, plain or TLS. [`cache`]: replies that are kept; [`places`]:
+//!   where the content of more of them lies.
 //! - [`mailbox`]: what other threads say. [`sweep`]: who took too long.
 
 mod begin;
@@ -15,6 +16,7 @@ mod connection;
 mod drive;
 mod lane;
 pub mod mailbox;
+pub mod places;
 mod receive;
 mod reply;
 mod send;

@@ -4,13 +4,16 @@
 use super::cache::Kept;
 use super::connection::{Body, State};
 use super::drive::{Drive, UNWANTED};
-use crate::http::{Closing, write_end, write_field, write_head};
+use super::places::Place;
+use crate::http::{Closing, write_end, write_field, write_fields, write_head, write_stored};
 use crate::metrics::Answered;
 use crate::step::{Answer, Keep, Pieces, Plan};
 
 /// Content of files up to this length is read and sent with the head: one call less than
 /// by sendfile(2), and it can be kept.
 const READ: u64 = 64 << 10;
+/// Kept content from this length on is sent from where it is kept.
+const SHARED: usize = 1 << 10;
 /// Bytes up to this length are copied behind the head.
 const COPIED: usize = 32 << 10;
 
@@ -47,6 +50,14 @@ impl Drive<'_> {
                 return self.reply(answer, None);
             }
         }
+        if let Some(keep) = &keep
+            && let Some(stored) = &keep.stored
+        {
+            let mut common = Vec::with_capacity(256);
+            if status == 200 && write_fields(&mut common, &headers, stored) {
+                self.lane.places.insert(&keep.name, &keep.proof, stored, &common);
+            }
+        }
         if let (Some(keep), Body::None) = (keep, &self.connection.body) {
             let out = &self.connection.out;
             if self.lane.cache.welcomes(&keep.name, out.len() - begins) {
@@ -61,15 +72,46 @@ impl Drive<'_> {
     pub fn reply_kept(&mut self, place: usize) {
         let closing = self.closing(false);
         let kept = self.lane.cache.at(place);
-        self.connection.out.extend_from_slice(&kept.bytes[..kept.body]);
+        self.connection.out.extend_from_slice(&kept.head);
         self.write_id();
         let kept = self.lane.cache.at(place);
         let out = &mut self.connection.out;
         write_end(out, self.lane.date.text(), closing);
-        out.extend_from_slice(&kept.bytes[kept.body..]);
-        let (status, sends) = (kept.status, (kept.bytes.len() - kept.body) as u64);
+        let (status, sends) = (kept.status, kept.body.len() as u64);
+        if kept.body.len() < SHARED || !self.connection.wire.is_plain() {
+            out.extend_from_slice(&kept.body);
+        } else {
+            self.connection.body = Body::Bytes(kept.body.clone());
+        }
         self.lane.counters.kept();
         self.begun(status, sends, closing);
+    }
+
+    /// Begins a reply whose content lies at a place. False: it does not, or not any more,
+    /// or would have to be waited for.
+    pub fn reply_stored(&mut self, place: Place, again: Option<Box<[u8]>>) -> bool {
+        let closing = self.closing(false);
+        let (common, stored) = self.lane.places.at(place);
+        let begins = self.connection.out.len();
+        let out = &mut self.connection.out;
+        out.extend_from_slice(common);
+        write_stored(out, &stored);
+        let head = begins..out.len();
+        self.write_id();
+        let out = &mut self.connection.out;
+        write_end(out, self.lane.date.text(), closing);
+        let written = out.len();
+        if !self.lane.service.fetch(&stored, out) {
+            out.truncate(begins);
+            return false;
+        }
+        if let Some(name) = again {
+            let proof = self.lane.places.proof(place);
+            self.lane.cache.insert(Kept::new(&name, proof, 200, &out[head], &out[written..]));
+        }
+        self.lane.counters.kept();
+        self.begun(200, u64::from(stored.length), closing);
+        true
     }
 
     /// Writes the header that every reply has with a value of its own.
@@ -87,8 +129,13 @@ impl Drive<'_> {
         request.ends = closing == Closing::Ends;
         self.connection.spent += sends.min(super::lane::RECEIVE as u64);
         let simple = !request.ends && request.content.left() == Some(0);
-        if simple && matches!(self.connection.body, Body::None) {
-            // It goes out with those of requests that are here already.
+        let along = match &self.connection.body {
+            Body::None => true,
+            Body::Bytes(bytes) => bytes.len() <= COPIED,
+            Body::Pieces(..) => false,
+        };
+        if simple && along {
+            // It goes out with those of requests that are here already, or of others.
             self.finished();
             self.connection.request = None;
             self.connection.state = State::Head;

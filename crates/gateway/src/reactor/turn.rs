@@ -14,9 +14,10 @@ use world::clock::monotonic_nanos;
 use super::begin::stranger;
 use super::cache::Cache;
 use super::connection::Connection;
-use super::drive::{Input, Next, hand_over, serve};
-use super::lane::{Lane, Settings};
+use super::drive::{Input, Next, hand_over, send_held, serve};
+use super::lane::{HELD, Lane, Settings};
 use super::mailbox::{Adopted, Handed, Mailbox, Message};
+use super::places::Places;
 use super::receive::taken;
 use super::shares::Shares;
 use super::slots::{Slots, Token};
@@ -47,6 +48,8 @@ pub struct Reactor {
     slots: Slots<Connection>,
     shares: Shares<Token>,
     letters: Vec<Message>,
+    /// Those whose replies are held back.
+    held: Vec<Token>,
     swept: u64,
     stopped: bool,
     successor: Option<std::sync::mpsc::Sender<Handed>>,
@@ -99,6 +102,7 @@ impl Reactor {
             mailbox: company.mailbox,
             clock: company.clock,
             cache: Cache::new(settings.cache),
+            places: Places::new(settings.cache),
             counters: company.counters,
             lines: company.lines,
             date: HttpDate::default(),
@@ -106,7 +110,7 @@ impl Reactor {
             draining: false,
             hands_over: false,
             input: Input::default(),
-            output: Vec::new(),
+            outputs: Vec::new(),
             block: Vec::new(),
             blocks: Vec::new(),
             blocks_out: 0,
@@ -122,6 +126,7 @@ impl Reactor {
             slots: Slots::default(),
             shares: Shares::default(),
             letters: Vec::new(),
+            held: Vec::new(),
             swept: 0,
             stopped: false,
             successor: None,
@@ -157,7 +162,11 @@ impl Reactor {
             for _ in 0..SERVED {
                 let Some((account, token)) = self.shares.pop() else { break };
                 self.serve(account, token);
+                if self.held.len() >= HELD {
+                    self.send_held();
+                }
             }
+            self.send_held();
             if self.lane.now - self.swept >= SECOND {
                 self.sweep();
             }
@@ -219,9 +228,24 @@ impl Reactor {
         self.settle(token, connection, next);
     }
 
+    /// Sends what was held back.
+    fn send_held(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        for token in held.drain(..) {
+            let Some(mut connection) = self.slots.lend(token) else { continue };
+            let next = send_held(&mut self.lane, &mut connection);
+            self.settle(token, connection, next);
+        }
+        self.held = held;
+    }
+
     fn settle(&mut self, token: Token, connection: Box<Connection>, next: Next) {
         match next {
             Next::Wait => self.slots.give_back(token, connection),
+            Next::Held => {
+                self.slots.give_back(token, connection);
+                self.held.push(token);
+            }
             Next::Again => {
                 self.slots.give_back(token, connection);
                 self.enqueue(token);

@@ -2,7 +2,7 @@
 //! outlive the head that they began with.
 
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use model::Timestamp;
@@ -21,7 +21,7 @@ use super::route::Operation;
 use crate::accounts::Accounts;
 use crate::checksum::Expected;
 use crate::sealing::KeyProvider;
-use crate::step::{Answer, Framing, Peer, Plan, Step};
+use crate::step::{Answer, Framing, Peer, Plan, Step, Stored};
 
 /// What all requests share.
 pub struct Gate {
@@ -85,6 +85,8 @@ pub struct Ask {
     pub content: Mutex<Option<(super::auth::Content, Expected)>>,
     /// A form that is about to come.
     pub form: Mutex<Option<super::auth::FormParser>>,
+    /// Where the answer's content is stored, when that is all of a small object.
+    pub stored: OnceLock<Stored>,
     /// Headers that let a page of another origin see the answer.
     pub cors: super::cors::Headers,
 }

@@ -100,11 +100,7 @@ pub fn parse_upload_id(text: &str) -> Outcome<UploadId> {
 
 /// A moment as S3's documents write it: `2026-01-31T12:00:00.000Z`.
 pub fn iso(at: Timestamp) -> String {
-    let micros = at.micros().div_euclid(1000) * 1000;
-    match jiff::Timestamp::from_microsecond(micros) {
-        Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-        Err(_) => "1970-01-01T00:00:00.000Z".to_owned(),
-    }
+    crate::http::date::iso(at)
 }
 
 /// A moment as HTTP's headers write it.

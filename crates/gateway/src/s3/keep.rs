@@ -123,9 +123,8 @@ fn telling(name: &str) -> Telling {
 }
 
 /// A kept reply is still the answer.
-pub fn holds(store: &Store<Directory>, proof: &Proof) -> bool {
-    proof.bucket_stamp == store.buckets_stamp()
-        && proof.stamp == store.stamp(proof.bucket, &proof.key)
+pub fn holds(store: &Store<Directory>, proof: Proof) -> bool {
+    proof.bucket_stamp == store.buckets_stamp() && proof.stamp == store.stamp_at(proof.place)
 }
 
 /// A number for an account, for sharing time out.
@@ -144,7 +143,8 @@ pub fn run(ask: &Arc<Ask>, name: Option<&Name>) -> Step {
         Step::Answer(mut answer) if worth(&answer) => {
             // The mover gives each one a name of its own.
             answer.headers.retain(|(known, _)| known != REQUEST_ID);
-            Step::Keep(answer, Keep { name: name.to_vec().into(), proof })
+            let stored = ask.stored.get().copied();
+            Step::Keep(answer, Keep { name: name.to_vec().into(), proof, stored })
         }
         step => step,
     }
@@ -167,8 +167,8 @@ fn proof(ask: &Ask) -> Option<Proof> {
     if statements.into_iter().any(|one| !one.conditions.is_empty()) {
         return None;
     }
-    let stamp = store.stamp(bucket.id, &ask.key);
-    Some(Proof { bucket: bucket.id, key: ask.key.as_str().into(), stamp, bucket_stamp })
+    let place = store.stamp_place(bucket.id, &ask.key);
+    Some(Proof { place, stamp: store.stamp_at(place), bucket_stamp })
 }
 
 #[cfg(test)]

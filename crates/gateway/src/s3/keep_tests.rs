@@ -30,9 +30,9 @@ struct Shelf {
 }
 
 impl Desk for Shelf {
-    fn kept(&mut self, name: &[u8]) -> Option<&Proof> {
+    fn kept(&mut self, name: &[u8]) -> Option<Proof> {
         self.found = self.kept.contains_key(name).then(|| name.to_vec());
-        self.kept.get(name).map(|(proof, _)| proof)
+        self.kept.get(name).map(|(proof, _)| *proof)
     }
     fn asks(&mut self, _: u64, name: &str) {
         self.asked.push(name.to_owned());

@@ -40,7 +40,7 @@ use self::auth::{Authenticated, Content, FormParser, Payload};
 use self::error::{Code, Failure, Outcome};
 use self::route::{Operation, Route, route};
 use crate::checksum::Expected;
-use crate::step::{Answer, Desk, Head, Peer, Service, Step};
+use crate::step::{Answer, Desk, Head, Peer, Service, Step, Stored};
 
 /// The header that tells a request's name.
 pub const REQUEST_ID: &str = "x-amz-request-id";
@@ -146,6 +146,7 @@ impl S3 {
             peer: *peer,
             content: Mutex::new(Some(content)),
             form: Mutex::new(form),
+            stored: std::sync::OnceLock::new(),
             cors: Vec::new(),
         };
         ask.cors = cross_origin(&ask, head)?;
@@ -239,6 +240,20 @@ impl Service for S3 {
             }
             Err(refused) => Step::Answer(self.refused(head, &id, *refused)),
         }
+    }
+
+    fn fetch(&self, stored: &Stored, into: &mut Vec<u8>) -> bool {
+        let store = &self.gate.store;
+        let Ok(file) = store.segment(stored.segment) else { return false };
+        let from = into.len();
+        into.resize(from + stored.length as usize, 0);
+        let content = &mut into[from..];
+        let there = file.read_now(stored.offset, content).unwrap_or(false);
+        let good = there && object::store::crc32c(content) == stored.sum;
+        if !good {
+            into.truncate(from);
+        }
+        good
     }
 
     fn request_id(&self) -> Option<&'static str> {

@@ -54,6 +54,7 @@ pub use report::{Opened, Report, Scrubbed};
 pub use scrub::Scrubber;
 pub use settings::Settings;
 pub use snapshot::Snapshot;
+pub use sum::crc32c;
 pub use writer::Writer;
 
 /// The reading side: shared by all threads, cheap to clone.
@@ -91,7 +92,17 @@ impl<F: Files> Store<F> {
     /// A number that changes whenever this key may have changed. For caches: take it
     /// before the snapshot.
     pub fn stamp(&self, bucket: BucketId, key: &str) -> u64 {
-        self.0.stamp(bucket, key).load(Ordering::Acquire)
+        self.stamp_at(self.stamp_place(bucket, key))
+    }
+
+    /// Where this key's stamp is: the same for as long as the store is open.
+    pub fn stamp_place(&self, bucket: BucketId, key: &str) -> u32 {
+        self.0.stamp_place(bucket, key) as u32
+    }
+
+    /// The stamp at a place that [`Store::stamp_place`] gave.
+    pub fn stamp_at(&self, place: u32) -> u64 {
+        self.0.stamp_at(place as usize).load(Ordering::Acquire)
     }
 
     /// A number that changes whenever a bucket's configuration changes, or a bucket

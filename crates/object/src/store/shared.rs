@@ -43,7 +43,7 @@ impl<F: Files> Shared<F> {
     /// Begins with a moment.
     pub fn new(settings: Settings, segments: Arc<Segments<F>>, view: View) -> Arc<Self> {
         let lanes = Lanes::new(Arc::clone(&segments), settings.data_segment_bytes);
-        let stamps = (0..settings.stamps.max(1)).map(|_| AtomicU64::new(0)).collect();
+        let stamps = (0..settings.stamps.clamp(1, 1 << 24)).map(|_| AtomicU64::new(0)).collect();
         Arc::new(Self {
             settings,
             segments,
@@ -70,10 +70,20 @@ impl<F: Files> Shared<F> {
 
     /// The stamp of a key.
     pub fn stamp(&self, bucket: BucketId, key: &str) -> &AtomicU64 {
+        self.stamp_at(self.stamp_place(bucket, key))
+    }
+
+    /// Where it is.
+    pub fn stamp_place(&self, bucket: BucketId, key: &str) -> usize {
         let mut hasher = self.hashing.build_hasher();
         hasher.write_u32(bucket.0);
         hasher.write(key.as_bytes());
-        &self.stamps[hasher.finish() as usize % self.stamps.len()]
+        hasher.finish() as usize % self.stamps.len()
+    }
+
+    /// The stamp at a place.
+    pub fn stamp_at(&self, place: usize) -> &AtomicU64 {
+        &self.stamps[place]
     }
 
     /// Remembers that something is damaged.

@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use object::{BucketId, BucketName, Mutation, Refusal, Reply};
+use object::{BucketName, Mutation, Refusal, Reply};
 use world::clock::SystemClock;
 use world::files::{Directory, File as _, Files as _};
 
@@ -16,7 +16,7 @@ use crate::run::{Parts, Running, Settings, Sockets};
 use crate::sockets::bind_all;
 use crate::step::{
     Answer, Desk, Head, Keep, Open, Peer, Piece, Pieces, Plan, Proof, Receive, SegmentFile,
-    Service, Step,
+    Service, Step, Stored,
 };
 use crate::writer::Applies;
 
@@ -37,6 +37,9 @@ pub struct Paths {
     pub stamp: AtomicU64,
     pub begun: AtomicU64,
     pub dropped: Arc<AtomicU64>,
+    /// How often content was fetched from where it lies; whether it lies there no more.
+    pub fetched: AtomicU64,
+    pub gone: AtomicBool,
     /// Who asked, in order of the requests' beginnings.
     pub order: Mutex<Vec<u64>>,
 }
@@ -99,6 +102,8 @@ impl Paths {
             stamp: AtomicU64::new(1),
             begun: AtomicU64::new(0),
             dropped: Arc::default(),
+            fetched: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
             order: Mutex::default(),
         }
     }
@@ -110,6 +115,17 @@ impl Paths {
         let pieces = vec![piece(0, cut), piece(cut, length - cut)];
         let pieces = pieces.into_iter().filter(|piece| piece.length > 0).collect();
         Plan::Pieces(Pieces { pieces, pin: None, open, length })
+    }
+
+    /// Something that lies somewhere.
+    fn place(&self, name: Vec<u8>, proof: Proof, length: u64) -> Step {
+        let length = length as u32;
+        let stored = Stored { length, md5: [0xab; 16], modified: 784_111_777, ..Stored::default() };
+        let mut answer = text(200, content(length as usize));
+        let tag = format!("\"{}\"", "ab".repeat(16));
+        answer.headers.push(("ETag".into(), tag.into()));
+        answer.headers.push(("Last-Modified".into(), "Sun, 06 Nov 1994 08:49:37 GMT".into()));
+        Step::Keep(answer, Keep { name: name.into(), proof, stored: Some(stored) })
     }
 
     fn get(&self, path: &str) -> Step {
@@ -170,7 +186,7 @@ impl Service for Paths {
             desk.asks(account.len() as u64, account);
             self.order.lock().expect("no panic").push(account.len() as u64);
         }
-        if !head.path.starts_with("/kept") {
+        if !head.path.starts_with("/kept") && !head.path.starts_with("/placed") {
             return self.begin(head, peer);
         }
         let stamp = self.stamp.load(Ordering::SeqCst);
@@ -179,9 +195,22 @@ impl Service for Paths {
             return Step::Kept;
         }
         self.begun.fetch_add(1, Ordering::SeqCst);
-        let proof = Proof { bucket: BucketId(0), key: "k".into(), stamp, bucket_stamp: 0 };
-        let answer = text(200, format!("stamp {stamp}"));
-        Step::Keep(answer, Keep { name: name.into(), proof })
+        let proof = Proof { place: 0, stamp, bucket_stamp: 0 };
+        if let Some((_, length)) = head.path.split_once("/placed/") {
+            return self.place(name, proof, length_of(length));
+        }
+        let length = if head.path == "/kept/large" { 3000 } else { 0 };
+        let answer = text(200, format!("stamp {stamp}{}", ".".repeat(length)));
+        Step::Keep(answer, Keep { name: name.into(), proof, stored: None })
+    }
+
+    fn fetch(&self, stored: &Stored, into: &mut Vec<u8>) -> bool {
+        if self.gone.load(Ordering::SeqCst) {
+            return false;
+        }
+        self.fetched.fetch_add(1, Ordering::SeqCst);
+        into.extend_from_slice(&content(stored.length as usize));
+        true
     }
 
     fn refuse(&self, status: u16, why: &str) -> Answer {

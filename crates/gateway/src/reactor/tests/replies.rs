@@ -90,3 +90,65 @@ fn a_client_that_reads_slowly_gets_everything() {
     }
     assert!(got[head..] == content(FILE));
 }
+
+#[test]
+fn content_is_fetched_from_where_it_lies() {
+    // No room for such a reply, and for where it lies.
+    let house = House::with(|settings| settings.cache = 4096);
+    let (service, mut client) = (&house.service, house.connect());
+    let fetched = || service.fetched.load(Ordering::SeqCst);
+    for (begun, read) in [(1, 0), (1, 1), (1, 2)] {
+        let answered = client.get("/placed/2000");
+        assert!(answered.body == content(2000) && answered.status == 200);
+        for line in [
+            "X-Test: yes",
+            "X-Id: ",
+            "ETag: \"abababab",
+            "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+            "Content-Length: 2000",
+        ] {
+            assert_eq!(answered.head.matches(line).count(), 1, "{line} {}", answered.head);
+        }
+        assert_eq!((house.begun(), fetched()), (begun, read));
+    }
+    // Where it is no more it is asked for anew, and with it those that came behind.
+    service.gone.store(true, Ordering::SeqCst);
+    let again = "GET /placed/2000 HTTP/1.1\r\nHost: h\r\n\r\n";
+    client.send(&format!("{again}GET /hello HTTP/1.1\r\nHost: h\r\n\r\n{again}"));
+    assert!(client.answer().body == content(2000));
+    assert_eq!(client.answer().body, b"hello");
+    assert!(client.answer().body == content(2000));
+    assert_eq!(fetched(), 2);
+    service.gone.store(false, Ordering::SeqCst);
+    assert!(client.get("/placed/2000").body == content(2000));
+    assert_eq!(fetched(), 3);
+    service.stamp.store(2, Ordering::SeqCst);
+    assert!(client.get("/placed/2000").body == content(2000));
+    assert_eq!(fetched(), 3, "what changed is not where it was");
+}
+
+#[test]
+fn replies_to_a_crowd_are_whole_and_in_order() {
+    let house = House::new();
+    let mut crowd: Vec<_> = (0..100).map(|_| house.connect()).collect();
+    let paths = ["/kept/large", "/hello", "/kept/large", "/kept/large", "/file/70000", "/kept/a"];
+    let all: String =
+        paths.iter().map(|path| format!("GET {path} HTTP/1.1\r\nHost: h\r\n\r\n")).collect();
+    for _ in 0..3 {
+        for client in &mut crowd {
+            client.send(&all);
+        }
+        for client in &mut crowd {
+            for path in paths {
+                let body = client.answer().body;
+                let right = match path {
+                    "/hello" => body == b"hello",
+                    "/file/70000" => body == content(70_000),
+                    "/kept/a" => body == b"stamp 1",
+                    _ => body == format!("stamp 1{}", ".".repeat(3000)).as_bytes(),
+                };
+                assert!(right, "{path}: {} bytes", body.len());
+            }
+        }
+    }
+}

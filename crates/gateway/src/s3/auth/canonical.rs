@@ -135,23 +135,28 @@ fn names(signed: &str) -> impl Iterator<Item = &[u8]> {
     signed.as_bytes().split(|byte| *byte == b';')
 }
 
+/// Which of a head's fields are signed: a bit for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Covered(u128);
+
 /// Appends the canonical lines of these headers; the first name that is not there is
-/// the error. Version 2 does not fold blanks inside values.
+/// the error. Version 2 does not fold blanks inside values. Says which fields they are.
 pub(super) fn headers<'s>(
     head: &Head<'_>,
     signed: &'s str,
     fold: bool,
     into: &mut Vec<u8>,
-) -> Result<(), &'s str> {
-    let mut at = 0;
+) -> Result<Covered, &'s str> {
+    let (mut at, mut covered) = (0, 0);
     for name in names(signed) {
         let name = &signed[at..at + name.len()];
         at += name.len() + 1;
         into.extend_from_slice(name.as_bytes());
         into.push(b':');
         let mut found = false;
-        for (known, value) in head.headers {
+        for (number, (known, value)) in head.headers.iter().enumerate() {
             if known.len() == name.len() && known.eq_ignore_ascii_case(name) {
+                covered |= bit(number);
                 if found {
                     into.push(b',');
                 }
@@ -168,7 +173,30 @@ pub(super) fn headers<'s>(
         }
         into.push(b'\n');
     }
-    Ok(())
+    Ok(Covered(covered))
+}
+
+/// Whether all is signed that must be: what [`unsigned`] says, sooner.
+pub(super) fn all_signed(head: &Head<'_>, Covered(covered): Covered) -> bool {
+    let mut host = false;
+    for (number, (name, _)) in head.headers.iter().enumerate() {
+        if covered & bit(number) != 0 {
+            host |= name.eq_ignore_ascii_case("host");
+        } else if is_amz(name) {
+            return false;
+        }
+    }
+    host
+}
+
+/// None for a field beyond those that a head may have.
+fn bit(number: usize) -> u128 {
+    u32::try_from(number).ok().and_then(|number| 1_u128.checked_shl(number)).unwrap_or(0)
+}
+
+fn is_amz(name: &str) -> bool {
+    let begin = name.as_bytes().first_chunk::<6>();
+    begin.is_some_and(|begin| begin.eq_ignore_ascii_case(b"x-amz-"))
 }
 
 /// The first header that must be signed and is not: `host` and all `x-amz-*`.
@@ -177,10 +205,9 @@ pub(super) fn unsigned<'h>(head: &Head<'h>, signed: &str) -> Option<&'h str> {
         let name = name.as_bytes();
         names(signed).any(|known| known.len() == name.len() && known.eq_ignore_ascii_case(name))
     };
-    let amz = |name: &str| name.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("x-amz-"));
     if !covered("host") {
         return Some("host");
     }
     let mut names = head.headers.iter().map(|(name, _)| *name);
-    names.find(|name| amz(name) && !covered(name))
+    names.find(|name| is_amz(name) && !covered(name))
 }

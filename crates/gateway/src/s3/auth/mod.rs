@@ -35,6 +35,27 @@ pub use multipart::{Event, Fields, FormParser};
 pub(crate) use presigned::{parameter, unescape};
 pub use refusal::AuthError;
 
+/// The pieces of a text between these characters. By bytes: what `str` does for long texts
+/// takes longer for the short ones of a head.
+fn pieces(text: &str, at: u8) -> impl Iterator<Item = &str> {
+    assert!(at.is_ascii(), "a byte that is a character");
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (piece, more) = match cut(rest?, at) {
+            Some((piece, more)) => (piece, Some(more)),
+            None => (rest?, None),
+        };
+        rest = more;
+        Some(piece)
+    })
+}
+
+/// What is before and behind the first of these characters.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let place = text.as_bytes().iter().position(|byte| *byte == at)?;
+    Some((&text[..place], &text[place + 1..]))
+}
+
 /// What the operator decides about signatures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -141,7 +162,8 @@ pub fn authenticate(
     }
     let malformed = || AuthError::header("The authorization header is malformed.");
     let text = std::str::from_utf8(authorization).map_err(|_| malformed())?.trim();
-    match text.split_once([' ', '\t']) {
+    let blank = text.as_bytes().iter().position(|byte| matches!(byte, b' ' | b'\t'));
+    match blank.map(|at| (&text[..at], &text[at + 1..])) {
         None if text.is_empty() => Err(AuthError::denied("Access Denied")),
         Some((signing::ALGORITHM, rest)) => {
             header::authenticate(head, rest, accounts, settings, now)

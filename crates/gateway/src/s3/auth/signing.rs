@@ -12,9 +12,9 @@ use model::Timestamp;
 use ring::{digest, hmac};
 use zeroize::Zeroizing;
 
-use super::Settings;
 use super::canonical::{self, Pairs};
 use super::refusal::AuthError;
+use super::{Settings, cut, pieces};
 use crate::accounts::{AccessKey, Accounts, SessionError};
 use crate::step::Head;
 
@@ -57,8 +57,8 @@ impl<'a> Credential<'a> {
         if whole.len() > CREDENTIAL_LONGEST {
             return Err(shape());
         }
-        let (id, scope) = whole.split_once('/').ok_or_else(shape)?;
-        let mut parts = scope.split('/');
+        let (id, scope) = cut(whole, b'/').ok_or_else(shape)?;
+        let mut parts = pieces(scope, b'/');
         let (Some(day), Some(region), Some(service), Some(end), None) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
         else {
@@ -207,10 +207,6 @@ pub(super) fn verify(
     claim: &Claim<'_>,
     ready: &Ready,
 ) -> Result<(), AuthError> {
-    if let Some(name) = canonical::unsigned(head, claim.signed) {
-        let message = "There were headers present in the request which were not signed";
-        return Err(AuthError::denied(message).with("HeadersNotSigned", name.to_ascii_lowercase()));
-    }
     SCRATCH.with_borrow_mut(|scratch| {
         if attempt(head, credential, claim, ready, scratch, false)? {
             return Ok(());
@@ -251,9 +247,9 @@ fn attempt(
     canonical.push(b'\n');
     canonical::query(head.query, raw, pairs, canonical);
     canonical.push(b'\n');
-    if let Err(name) = canonical::headers(head, claim.signed, true, canonical) {
-        let message = format!("The signed header {name:?} is not in the request.");
-        return Err(AuthError::mismatch(credential.id, claim.signature).with("Reason", message));
+    let covered = canonical::headers(head, claim.signed, true, canonical);
+    if !covered.is_ok_and(|covered| canonical::all_signed(head, covered)) {
+        refuse_fields(head, credential, claim)?;
     }
     for piece in ["\n", claim.signed, "\n", claim.payload] {
         canonical.extend_from_slice(piece.as_bytes());
@@ -264,6 +260,23 @@ fn attempt(
     }
     hexadecimal(digest::digest(&digest::SHA256, canonical).as_ref(), text);
     Ok(matches(&ready.signing, text, claim.signature))
+}
+
+/// Fields that are signed and not there, or there and not signed.
+fn refuse_fields(
+    head: &Head<'_>,
+    credential: &Credential<'_>,
+    claim: &Claim<'_>,
+) -> Result<(), AuthError> {
+    if let Some(name) = canonical::unsigned(head, claim.signed) {
+        let message = "There were headers present in the request which were not signed";
+        return Err(AuthError::denied(message).with("HeadersNotSigned", name.to_ascii_lowercase()));
+    }
+    if let Err(name) = canonical::headers(head, claim.signed, true, &mut Vec::new()) {
+        let message = format!("The signed header {name:?} is not in the request.");
+        return Err(AuthError::mismatch(credential.id, claim.signature).with("Reason", message));
+    }
+    Ok(())
 }
 
 /// Whether a text has this signature (64 lower-case hexadecimal digits).

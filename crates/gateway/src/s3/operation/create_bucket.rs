@@ -9,10 +9,24 @@ use crate::s3::error::{Code, Failure, Outcome, invalid};
 use crate::s3::{body, grants, permit, xml};
 use crate::step::Step;
 
+/// Names that the real service keeps for itself (its user guide, "General purpose bucket
+/// naming rules"): what they begin with…
+const BEGINNINGS: [&str; 3] = ["xn--", "sthree-", "amzn-s3-demo-"];
+/// …and what they end with.
+const ENDS: [&str; 5] = ["-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3"];
+
+/// Whether no new bucket may be called so.
+fn kept_back(name: &str) -> bool {
+    BEGINNINGS.iter().any(|begins| name.starts_with(begins))
+        || ENDS.iter().any(|ends| name.ends_with(ends))
+}
+
 /// Carries it out.
 pub fn run(ask: &Shared) -> Outcome<Step> {
     permit::account(ask)?;
-    ask.bucket_name()?;
+    if kept_back(ask.bucket_name()?.as_str()) {
+        return Err(Code::InvalidBucketName.into());
+    }
     Ok(body::document(ask, |ask, bytes| {
         check_place(ask, &bytes)?;
         let config = config(ask)?;
@@ -81,4 +95,21 @@ fn config(ask: &Ask) -> Outcome<Config> {
         lock: lock.then(Lock::default),
         ..Config::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_the_real_service_keeps_for_itself_are_refused() {
+        for name in
+            ["xn--bcher-kva", "sthree-a", "amzn-s3-demo-b", "a-s3alias", "a--x-s3", "a.mrap"]
+        {
+            assert!(kept_back(name), "{name}");
+        }
+        for name in ["xn-", "my-xn--name", "sthree", "s3alias", "x-s3", "mrap.a"] {
+            assert!(!kept_back(name), "{name}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::s3::error::{Code, Failure, Outcome, invalid};
 use crate::s3::header::{conditions, etag, http_date, iso, range, told_version, version_id};
 use crate::s3::{checksums, draft, lifecycle, permit, reading};
 use crate::sealing::BodyKey;
-use crate::step::{Plan, Step};
+use crate::step::{Plan, Step, Stored};
 
 /// Beyond the content: head and attributes of a record.
 const INLINE_MOST: u32 = INLINE_BYTES as u32 + 8 * 1024;
@@ -297,6 +297,7 @@ fn content(
     }
     let Found { version, body, pin, .. } = found;
     if let Some(body) = body {
+        keep_place(ask, &version, key.is_some(), &range);
         let bytes = reading::from_memory(&version, key, range, &body)?;
         return say.body(Plan::Bytes(bytes));
     }
@@ -307,6 +308,28 @@ fn content(
         let plan = reading::from_files(&ask.gate, &version, key, range, pin)?;
         say.body(plan)
     }))
+}
+
+/// Remembers where the whole of an object lies that is neither sealed nor in parts: its
+/// next reader need not look for it.
+fn keep_place(ask: &Ask, version: &Version, sealed: bool, range: &Range<u64>) {
+    let entry = &version.entry;
+    let [extent] = version.extents.as_slice() else { return };
+    let [sum] = extent.sums.as_slice() else { return };
+    let whole = *range == (0..entry.size) && extent.length == entry.size;
+    let (Ok(length), false, true, 0) =
+        (u32::try_from(extent.length), sealed, whole, entry.tag.parts)
+    else {
+        return;
+    };
+    let _ = ask.stored.set(Stored {
+        segment: extent.segment,
+        offset: extent.offset,
+        length,
+        sum: *sum,
+        md5: entry.tag.md5,
+        modified: entry.modified.micros().div_euclid(1_000_000),
+    });
 }
 
 /// The name of a version, when its bucket keeps versions.

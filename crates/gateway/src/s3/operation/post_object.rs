@@ -164,6 +164,7 @@ fn by_sender(ask: &Ask, upload: &Upload, headers: Fields) -> Ask {
         peer: ask.peer,
         content: std::sync::Mutex::default(),
         form: std::sync::Mutex::default(),
+        stored: std::sync::OnceLock::new(),
         cors: ask.cors.clone(),
     }
 }
