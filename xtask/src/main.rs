@@ -2,6 +2,7 @@
 //! lists them. Each says what it does while it does it.
 
 mod bench;
+mod bench_create;
 mod bench_disk;
 mod bench_gateway;
 mod demo;
@@ -42,6 +43,8 @@ cargo xtask COMMAND
   bench placement [--machines N] [--decisions N]
                             how quickly hosts are chosen for instances, beside the plain
                             ways
+  bench create [--seconds N] [--rounds N] [--clients N] [--hosts N]
+                            durable creates through the API, beside one commit for each
   bench packing [--trace FILE] [--optimise-hours N]
                             how many hosts recorded requests need
   torture record [--kills N] [--store sqlite|postgres|both]
@@ -70,6 +73,9 @@ fn main() -> Result<()> {
         }
         Some("bench") if rest.first().is_some_and(|what| what == "gateway") => {
             bench_gateway::run(&rest[1..])
+        }
+        Some("bench") if rest.first().is_some_and(|what| what == "create") => {
+            bench_create::run(&rest[1..])
         }
         Some("bench")
             if rest.first().is_some_and(|what| what == "placement" || what == "packing") =>

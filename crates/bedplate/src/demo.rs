@@ -73,6 +73,8 @@ pub async fn run(arguments: Arguments, directory: &Path) -> Result<()> {
         lab: Some(arguments.machines),
         boot_device: None,
         boot_address: None,
+        keep_operations: 90,
+        keep_events: 1_000_000,
         patience: PATIENCE,
         gateway: objects::Arguments { no_gateway: true, ..objects::Arguments::default() },
     };

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use control::carriers::Retention;
 use control::server::{AgentNetwork, Server, ServerSettings};
 use lab::{Rack, RackSpec};
 use netboot::Running;
@@ -44,9 +45,26 @@ pub struct Arguments {
     /// Wait longer for everything, in percent; a virtual rack under emulation needs 300.
     #[arg(long, default_value_t = 100)]
     pub patience: u64,
+    /// How many days operations are kept after their end.
+    #[arg(long, value_name = "DAYS", default_value_t = 90)]
+    pub keep_operations: u32,
+    /// How many events are kept: the newest.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(32_768..))]
+    pub keep_events: u64,
     /// The object gateway beside it.
     #[command(flatten)]
     pub gateway: objects::Arguments,
+}
+
+impl Arguments {
+    fn retention(&self) -> Retention {
+        let day = 86_400;
+        Retention {
+            operations_for: model::Duration::from_secs(u64::from(self.keep_operations) * day),
+            events_most: self.keep_events,
+            ..Retention::default()
+        }
+    }
 }
 
 /// Everything that runs, and ends together.
@@ -114,6 +132,7 @@ impl House {
             names: arguments.names.clone(),
             agents,
             machine,
+            retention: arguments.retention(),
         })
         .await?;
         let Some(network) = network else { return Ok((server, None)) };

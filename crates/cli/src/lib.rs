@@ -9,18 +9,26 @@
 //! With `--output json` a verb prints exactly the JSON of the API; progress and
 //! questions go to standard error in any case.
 
+pub mod amounts;
 pub mod bucket;
+pub mod capacity;
 pub mod doctor;
 pub mod events;
 pub mod failure;
+pub mod fleet;
 pub mod gateway;
+pub mod host;
 pub mod house;
 pub mod human;
 pub mod image;
+pub mod instance;
+pub mod instance_type;
 pub mod machine;
 pub mod object;
 pub mod operation;
 pub mod page;
+pub mod placement;
+pub mod placement_group;
 pub mod policy;
 pub mod pool;
 pub mod progress;

@@ -9,8 +9,8 @@ use crate::session::Session;
 use crate::terminal::Terminal;
 use crate::{Exit, Failure, Global};
 use crate::{
-    bucket, doctor, events, gateway, house, image, machine, object, operation, policy, pool,
-    project, token, volume,
+    bucket, capacity, doctor, events, fleet, gateway, host, house, image, instance, instance_type,
+    machine, object, operation, placement, placement_group, policy, pool, project, token, volume,
 };
 
 /// The verbs by themselves. The program adds its roles to them.
@@ -36,6 +36,26 @@ pub enum Verb {
     /// Servers: find, take in, install, take back, look at
     #[command(subcommand)]
     Machine(Box<machine::Verb>),
+    /// The fleet at a glance
+    #[command(subcommand)]
+    Fleet(fleet::Verb),
+    /// Machines that take instances
+    #[command(subcommand)]
+    Host(host::Verb),
+    /// What instances can be: types with what they take
+    #[command(subcommand)]
+    InstanceType(instance_type::Verb),
+    /// What runs on hosts
+    #[command(subcommand)]
+    Instance(instance::Verb),
+    /// Instances that keep apart, or together
+    #[command(subcommand)]
+    PlacementGroup(placement_group::Verb),
+    /// Why an instance is, or is not, somewhere
+    #[command(subcommand)]
+    Placement(placement::Verb),
+    /// How many more instances of a type fit
+    Capacity(capacity::Arguments),
     /// Operating system images
     #[command(subcommand)]
     Image(image::Verb),
@@ -127,6 +147,13 @@ async fn carry_out(
     let session = Session::new(global, terminal, clock, parting);
     match verb {
         Verb::Machine(verb) => machine::run(&session, *verb).await,
+        Verb::Fleet(verb) => fleet::run(&session, verb).await,
+        Verb::Host(verb) => host::run(&session, verb).await,
+        Verb::InstanceType(verb) => instance_type::run(&session, verb).await,
+        Verb::Instance(verb) => instance::run(&session, verb).await,
+        Verb::PlacementGroup(verb) => placement_group::run(&session, verb).await,
+        Verb::Placement(verb) => placement::run(&session, verb).await,
+        Verb::Capacity(arguments) => capacity::run(&session, arguments).await,
         Verb::Image(verb) => image::run(&session, verb).await,
         Verb::Policy(verb) => policy::run(&session, verb).await,
         Verb::Operation(verb) => operation::run(&session, verb).await,

@@ -14,5 +14,6 @@ pub mod identity;
 pub mod images;
 pub mod leader;
 pub mod nouns;
+pub mod placing;
 pub mod plane;
 pub mod server;

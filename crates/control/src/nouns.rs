@@ -11,8 +11,9 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use model::attestation::Policy;
+use model::attestation::{Judgement, Policy};
 use model::effect::Effect;
+use model::fleet::{Host, Instance, InstanceType, PlacementGroup};
 use model::id::{EffectId, OperationId};
 use model::image::Image;
 use model::machine::{Lifecycle, Machine};
@@ -20,6 +21,8 @@ use model::operation::{Operation, StepRecord};
 use model::project::{Project, Token};
 use model::{Id, Resource};
 use record::{Change, IdempotentRow, ObjectRow, State};
+
+use crate::placing::Placing;
 
 /// Everything that there is, by kind.
 #[derive(Clone, Default)]
@@ -30,10 +33,22 @@ pub struct Nouns {
     pub images: Shelf<Image>,
     /// Attestation policies.
     pub policies: Shelf<Policy>,
+    /// The last judgement of each machine's quote, by the machine's id.
+    pub judgements: Shelf<Judgement>,
     /// Projects.
     pub projects: Shelf<Project>,
     /// Tokens.
     pub tokens: Shelf<Token>,
+    /// Types of instances.
+    pub types: Shelf<InstanceType>,
+    /// Groups of instances.
+    pub groups: Shelf<PlacementGroup>,
+    /// Machines that take instances.
+    pub hosts: Shelf<Host>,
+    /// Instances.
+    pub instances: Shelf<Instance>,
+    /// The engine over the last four, machines and projects.
+    pub placing: Placing,
     /// Operations, ended ones too.
     pub operations: BTreeMap<OperationId, Arc<Operation>>,
     /// Journals of operations, in the order of their steps.
@@ -173,10 +188,20 @@ pub enum Meaning {
     Image(Arc<Image>),
     /// A policy is.
     Policy(Arc<Policy>),
+    /// A judgement is.
+    Judgement(Arc<Judgement>),
     /// A project is.
     Project(Arc<Project>),
     /// A token is.
     Token(Arc<Token>),
+    /// A type of instances is.
+    InstanceType(Arc<InstanceType>),
+    /// A group of instances is.
+    PlacementGroup(Arc<PlacementGroup>),
+    /// A host is.
+    Host(Arc<Host>),
+    /// An instance is.
+    Instance(Arc<Instance>),
     /// A thing of this kind is gone.
     Removed(Arc<str>, Uuid),
     /// An operation is begun or moves.
@@ -191,6 +216,10 @@ pub enum Meaning {
     Idempotent(Arc<IdempotentRow>),
     /// The reply of this key is not kept any more.
     IdempotentForgotten(Arc<str>),
+    /// An operation is not kept any more.
+    OperationForgotten(OperationId),
+    /// A step is not kept any more: it goes with its operation.
+    StepForgotten,
     /// Of a later version: kept in the record, of no meaning here.
     Unknown,
 }
@@ -207,6 +236,8 @@ impl Meaning {
             Change::EffectSettled { id, .. } => Self::EffectSettled(Id::from_uuid(*id)),
             Change::Idempotent(row) => Self::Idempotent(Arc::new(row.clone())),
             Change::IdempotentForgotten { key } => Self::IdempotentForgotten(key.as_str().into()),
+            Change::OperationForgotten { id } => Self::OperationForgotten(Id::from_uuid(*id)),
+            Change::StepForgotten { .. } => Self::StepForgotten,
         })
     }
 
@@ -216,8 +247,13 @@ impl Meaning {
             Machine::KIND => Self::Machine(read(kind, body)?),
             Image::KIND => Self::Image(read(kind, body)?),
             Policy::KIND => Self::Policy(read(kind, body)?),
+            Judgement::KIND => Self::Judgement(read(kind, body)?),
             Project::KIND => Self::Project(read(kind, body)?),
             Token::KIND => Self::Token(read(kind, body)?),
+            InstanceType::KIND => Self::InstanceType(read(kind, body)?),
+            PlacementGroup::KIND => Self::PlacementGroup(read(kind, body)?),
+            Host::KIND => Self::Host(read(kind, body)?),
+            Instance::KIND => Self::Instance(read(kind, body)?),
             _ => Self::Unknown,
         })
     }
@@ -227,7 +263,10 @@ impl Nouns {
     /// What a loaded record means.
     pub fn load(state: &State) -> Result<Self, UnreadableRow> {
         let mut nouns = Self::default();
-        for row in state.kinds().flat_map(|kind| state.objects(kind)) {
+        // Hosts after their machines, and instances after everything that they name.
+        let mut kinds: Vec<&str> = state.kinds().collect();
+        kinds.sort_by_key(|kind| [Host::KIND, Instance::KIND].iter().position(|late| late == kind));
+        for row in kinds.into_iter().flat_map(|kind| state.objects(kind)) {
             nouns.take(Meaning::of_object(row)?);
         }
         for row in state.operations() {
@@ -251,8 +290,28 @@ impl Nouns {
             Meaning::Machine(machine) => self.put_machine(machine),
             Meaning::Image(image) => drop(self.images.put(image)),
             Meaning::Policy(policy) => drop(self.policies.put(policy)),
-            Meaning::Project(project) => drop(self.projects.put(project)),
+            Meaning::Judgement(judgement) => drop(self.judgements.put(judgement)),
+            Meaning::Project(project) => {
+                self.placing.put_project(&project.name, &project.spec.quota);
+                drop(self.projects.put(project));
+            }
             Meaning::Token(token) => drop(self.tokens.put(token)),
+            Meaning::InstanceType(made) => {
+                self.placing.put_type(&made);
+                drop(self.types.put(made));
+            }
+            Meaning::PlacementGroup(made) => {
+                self.placing.put_group(&made);
+                drop(self.groups.put(made));
+            }
+            Meaning::Host(host) => {
+                self.placing.put_host(&host, self.machines.get(host.uuid()));
+                drop(self.hosts.put(host));
+            }
+            Meaning::Instance(instance) => {
+                self.placing.put_instance(&instance);
+                drop(self.instances.put(instance));
+            }
             Meaning::Removed(kind, id) => self.remove(&kind, id),
             Meaning::Operation(operation) => {
                 self.operations.insert(operation.id, operation);
@@ -270,12 +329,17 @@ impl Nouns {
             Meaning::IdempotentForgotten(key) => {
                 self.idempotent.remove(&*key);
             }
-            Meaning::Unknown => {}
+            Meaning::OperationForgotten(id) => {
+                self.operations.remove(&id);
+                self.steps.remove(&id);
+            }
+            Meaning::StepForgotten | Meaning::Unknown => {}
         }
     }
 
     /// Puts a machine, and keeps the ways to find it.
     pub fn put_machine(&mut self, machine: Arc<Machine>) {
+        self.placing.look_at(&machine);
         let before = self.machines.put(machine.clone());
         if let Some(before) = before {
             self.index.forget(&before);
@@ -300,8 +364,31 @@ impl Nouns {
             }
             Image::KIND => drop(self.images.remove(id)),
             Policy::KIND => drop(self.policies.remove(id)),
-            Project::KIND => drop(self.projects.remove(id)),
+            Judgement::KIND => drop(self.judgements.remove(id)),
+            Project::KIND => {
+                if let Some(gone) = self.projects.remove(id) {
+                    self.placing.remove_project(&gone.name);
+                }
+            }
             Token::KIND => drop(self.tokens.remove(id)),
+            InstanceType::KIND => {
+                if let Some(gone) = self.types.remove(id) {
+                    self.placing.remove_type(&gone.name);
+                }
+            }
+            PlacementGroup::KIND => {
+                if let Some(gone) = self.groups.remove(id) {
+                    self.placing.remove_group(&gone.name);
+                }
+            }
+            Host::KIND => {
+                self.placing.withdraw(id);
+                drop(self.hosts.remove(id));
+            }
+            Instance::KIND => {
+                self.placing.remove_instance(id);
+                drop(self.instances.remove(id));
+            }
             _ => {}
         }
     }

@@ -8,6 +8,7 @@ use world::Clock;
 
 use crate::agents::Orders;
 use crate::api::Metrics;
+use crate::carriers::Retention;
 use crate::identity::{Authority, KeyProvider};
 use crate::images::ImageStore;
 use crate::leader::Leader;
@@ -28,6 +29,8 @@ pub struct Plane {
     pub metrics: Arc<Metrics>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How long things are kept.
+    pub retention: Retention,
     /// Where everything is kept.
     pub directory: PathBuf,
     /// How agents reach us: `https://address:port`.

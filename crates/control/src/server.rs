@@ -19,7 +19,7 @@ use world::{Clock, SystemClock, SystemEntropy};
 
 use crate::agents::Orders;
 use crate::api::Metrics;
-use crate::carriers::{self, BootDirectory, Carriers};
+use crate::carriers::{self, BootDirectory, Carriers, Retention};
 use crate::cell::{Ask, Call};
 use crate::identity::tokens::{bootstrap_admin, digest};
 use crate::identity::{Authority, ClientAuth, IdentityError, KeyProvider, Names};
@@ -42,6 +42,8 @@ pub struct ServerSettings {
     pub agents: AgentNetwork,
     /// The knobs of machines; addresses and the CA are filled in here.
     pub machine: machine::Settings,
+    /// How long ended operations and events are kept.
+    pub retention: Retention,
 }
 
 /// The network on which machines boot and their agents speak.
@@ -130,6 +132,7 @@ impl Server {
             orders: Orders::new(),
             metrics,
             clock,
+            retention: settings.retention,
             directory: settings.directory.clone(),
             agent_url,
         });
@@ -280,7 +283,8 @@ async fn lead(
     let committed = Box::new(move |_: usize, changes: usize, took| {
         metrics.commit(changes as u64, took);
     });
-    let wishes = LeaderSettings { holder, machine, clock, committed };
+    let keep_events = settings.retention.events_most;
+    let wishes = LeaderSettings { holder, machine, clock, committed, keep_events };
     let started = tokio::task::spawn_blocking(move || Leader::start(open, wishes)).await;
     Ok(started.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
 }
@@ -323,7 +327,8 @@ async fn first_steps(plane: &Plane) -> Result<Option<Secret>, StartError> {
     };
     let token = bootstrap_admin(&plane.directory, tokens, &mut SystemEntropy)?;
     if projects {
-        let spec = ProjectSpec { description: "The first project".to_owned() };
+        let spec =
+            ProjectSpec { description: "The first project".to_owned(), ..ProjectSpec::default() };
         let call = Call::CreateProject { name: "default".to_owned(), spec };
         plane.leader.ask(Ask::from("bedplate", call)).await?;
     }

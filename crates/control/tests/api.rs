@@ -13,6 +13,8 @@ mod documents;
 mod house;
 #[path = "api/images.rs"]
 mod images;
+#[path = "api/instances.rs"]
+mod instances;
 #[path = "api/listener.rs"]
 mod listener;
 #[path = "api/machines.rs"]

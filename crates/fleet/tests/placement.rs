@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use bedplate_fleet::placement::optimise::Budget;
 use bedplate_fleet::placement::{
     Allocation, Cell, Choice, Domain, Group, GroupSpec, Host, HostSpec, Kind, KindId, Level,
-    Lifetime, Numa, Place, Refusal, Request, Spread,
+    Lifetime, Numa, Place, Refusal, Request, Spread, fits::Share,
 };
 use model::Resources;
 use proptest::prelude::*;
@@ -368,4 +368,35 @@ proptest! {
         }
         prop_assert_eq!((cell.placed(), cell.states()), (0, 2), "two shapes, all empty");
     }
+}
+
+/// What was decided in one order is restored in another, on nodes that deciding would not
+/// choose then: the books are the same.
+#[test]
+fn what_was_recorded_lies_again_as_it_lay() {
+    let mut cell = Cell::new();
+    let two_nodes = || host(0, vec![resources(4_000, 8_192), resources(4_000, 8_192)]);
+    cell.add_host(two_nodes()).expect("a usual host");
+    let (large, wide) = (kind(&mut cell, 3_000, 6_000), kind(&mut cell, 2_000, 4_000));
+    let mut choices = Vec::new();
+    for kind in [large, large, wide] {
+        let request = Request::of(kind);
+        let choice = cell.decide(&request, 0).expect("there is room");
+        cell.commit(&request, choice).expect("a moment ago there was");
+        choices.push((request, choice));
+    }
+    assert!(matches!(choices[2].1.share, Share::Split(_)), "the last one lies on both");
+    let mut again = Cell::new();
+    let same = again.add_host(two_nodes()).expect("a usual host");
+    // Handles of kinds follow the order in which they were asked for.
+    assert_eq!((kind(&mut again, 3_000, 6_000), kind(&mut again, 2_000, 4_000)), (large, wide));
+    again.set_open(same, false);
+    for (request, choice) in choices.iter().rev() {
+        again.restore(request, same, choice.share).expect("it lay there");
+    }
+    assert_eq!(again.free(same), cell.free(same));
+    assert_eq!(again.totals().whole, cell.totals().whole);
+    assert_eq!(again.totals().open_hosts, 0);
+    let (request, choice) = choices[0];
+    assert_eq!(again.restore(&request, same, choice.share), Err(Refusal::Changed), "it is full");
 }

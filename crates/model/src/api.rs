@@ -2,18 +2,24 @@
 //! permission, request and reply. The router, the typed client, the OpenAPI
 //! document, the authorisation tests and the list of CLI verbs derive from it.
 
+mod bodies;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
 use crate::agent::{Admission, AgentOrder, AgentReport, Challenge, Hello, Proof};
-use crate::attestation::{Policy, PolicyMode, PolicySpec};
-use crate::image::{Checksum, Compression, Image, ImageFormat};
-use crate::machine::{Deployment, Lifecycle, Machine};
-use crate::operation::{Operation, Settlement, StepRecord};
-use crate::project::{Permission, Project, ProjectSpec, Role, Token};
-use crate::secret::Secret;
-use crate::time::{Duration, Timestamp};
+use crate::attestation::{Policy, PolicySpec};
+use crate::fleet::{
+    Capacity, FleetStatus, Host, HostSpec, Instance, InstanceType, PlacementExplanation,
+    PlacementGroup,
+};
+use crate::image::Image;
+use crate::machine::{Deployment, Machine};
+use crate::operation::Operation;
+use crate::project::{Permission, Project, ProjectSpec, Token};
+
+pub use bodies::*;
 
 /// An HTTP method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -175,6 +181,48 @@ endpoints! {
     /// The signed certificate of the last sanitising.
     GetCertificate "getCertificate": Get "/v1/machines/{machine}/certificate", Read, Document, NONE, () => crate::machine::SanitiseCertificate;
 
+    /// Empty a machine: it takes no new instances, and those that it has are moved.
+    DrainMachine "drainMachine": Post "/v1/machines/{machine}/drain", Operate, Document, DRY, HoldRequest => Machine;
+    /// Let a drained machine take instances again.
+    UndrainMachine "undrainMachine": Post "/v1/machines/{machine}/undrain", Operate, Document, DRY, () => Machine;
+    /// Keep everything automatic off a machine: placement, repair and rollouts.
+    LockMachine "lockMachine": Post "/v1/machines/{machine}/lock", Operate, Document, DRY, HoldRequest => Machine;
+    /// Give a locked machine back.
+    UnlockMachine "unlockMachine": Post "/v1/machines/{machine}/unlock", Operate, Document, DRY, () => Machine;
+
+    /// The fleet at a glance.
+    GetFleet "getFleet": Get "/v1/fleet", Read, Document, NONE, () => FleetStatus;
+    /// List hosts: machines that take instances.
+    ListHosts "listHosts": Get "/v1/hosts", Read, Document, PAGED, () => Page<Host>;
+    /// Offer an active machine to instances, or change the offer while it has none.
+    OfferHost "offerHost": Put "/v1/machines/{machine}/host", Operate, Document, DRY, HostSpec => Host;
+    /// Take the offer back; the machine must have no instances.
+    WithdrawHost "withdrawHost": Delete "/v1/machines/{machine}/host", Operate, Document, DRY, () => Host;
+    /// List types of instances.
+    ListInstanceTypes "listInstanceTypes": Get "/v1/instance-types", Read, Document, PAGED, () => Page<InstanceType>;
+    /// Make a type of instances.
+    CreateInstanceType "createInstanceType": Post "/v1/instance-types", Operate, Created, DRY, CreateInstanceTypeRequest => InstanceType;
+    /// Remove a type that no instance has.
+    RemoveInstanceType "removeInstanceType": Delete "/v1/instance-types/{type}", Operate, Document, DRY, () => InstanceType;
+    /// How many more instances of a type fit.
+    GetCapacity "getCapacity": Get "/v1/instance-types/{type}/capacity", Read, Document, NONE, () => Capacity;
+    /// List placement groups.
+    ListPlacementGroups "listPlacementGroups": Get "/v1/placement-groups", Read, Document, PAGED, () => Page<PlacementGroup>;
+    /// Make a placement group: instances that keep apart, or together.
+    CreatePlacementGroup "createPlacementGroup": Post "/v1/placement-groups", Use, Created, DRY, CreatePlacementGroupRequest => PlacementGroup;
+    /// Remove a placement group without members.
+    RemovePlacementGroup "removePlacementGroup": Delete "/v1/placement-groups/{group}", Use, Document, DRY, () => PlacementGroup;
+    /// List instances, or watch them.
+    ListInstances "listInstances": Get "/v1/instances", Read, Document, WATCHED, () => Page<Instance>;
+    /// Make an instance and place it.
+    CreateInstance "createInstance": Post "/v1/instances", Use, Created, DRY, CreateInstanceRequest => Instance;
+    /// Show an instance.
+    GetInstance "getInstance": Get "/v1/instances/{instance}", Read, Document, NONE, () => Instance;
+    /// Remove an instance and give its room back.
+    RemoveInstance "removeInstance": Delete "/v1/instances/{instance}", Use, Document, DRY, () => Instance;
+    /// Say which constraint removes how many hosts for an instance, or for one that is thought of.
+    ExplainPlacement "explainPlacement": Post "/v1/placements:explain", Use, Document, NONE, ExplainRequest => PlacementExplanation;
+
     /// List images, or watch them.
     ListImages "listImages": Get "/v1/images", Read, Document, WATCHED, () => Page<Image>;
     /// Announce an image; then put its content, or give an address to fetch it from.
@@ -209,6 +257,10 @@ endpoints! {
     ListProjects "listProjects": Get "/v1/projects", Read, Document, PAGED, () => Page<Project>;
     /// Make a project.
     CreateProject "createProject": Post "/v1/projects", Administer, Created, DRY, CreateProjectRequest => Project;
+    /// Show a project with what it takes of its quota.
+    GetProject "getProject": Get "/v1/projects/{project}", Read, Document, NONE, () => ProjectDetail;
+    /// Change a project's description and quota.
+    UpdateProject "updateProject": Put "/v1/projects/{project}", Administer, Document, DRY, ProjectSpec => Project;
     /// Remove an empty project.
     RemoveProject "removeProject": Delete "/v1/projects/{project}", Administer, Document, DRY, () => Project;
     /// List tokens; never their secrets.
@@ -230,247 +282,4 @@ endpoints! {
     AgentImage "agentImage": Get "/v1/agent/images/{image}", Agent, Bytes, NONE, () => ();
     /// A deployed system calls home, once, with its token.
     CallHome "callHome": Post "/v1/systems/{token}/home", Open, Document, NONE, HomeCall => Acknowledged;
-}
-
-/// Health of the control plane.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Health {
-    /// `ok`.
-    pub status: String,
-    /// Version of the program.
-    pub version: String,
-    /// Whether this one leads.
-    pub leader: bool,
-    /// Newest revision recorded.
-    pub revision: u64,
-    /// The control plane's time.
-    pub now: Timestamp,
-}
-
-/// Who calls.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Caller {
-    /// Name of the token.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// Where; everywhere when absent.
-    pub project: Option<String>,
-}
-
-/// A page of a list, in the order of ids (operations: newest first).
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Page<T> {
-    /// The items.
-    pub items: Vec<T>,
-    /// Give it as `page` for what comes next; absent on the last page.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next_page: Option<String>,
-    /// Watch from here to see what changes after this page.
-    pub revision: u64,
-}
-
-/// Where to look for BMCs.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Discover {
-    /// `https://host[:port]`, a host, or an IPv4 range `10.0.0.10-40` or `10.0.0.0/28`.
-    pub addresses: Vec<String>,
-}
-
-/// What was found.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Discovered {
-    /// Machines that answered and were not known; they are `discovered` now.
-    pub found: Vec<Machine>,
-    /// Addresses that answered and were known.
-    pub known: Vec<String>,
-    /// Addresses that did not answer as a BMC, with why.
-    pub silent: Vec<(String, String)>,
-}
-
-/// A machine to be taken in.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Enroll {
-    /// Its name; a discovered machine of this name is taken in.
-    pub name: String,
-    /// Its BMC, `https://host[:port]`.
-    pub bmc: String,
-    /// Account on the BMC.
-    pub username: String,
-    /// Its password.
-    #[serde(serialize_with = "crate::secret::send")]
-    pub password: Secret,
-    /// SHA-256 of the BMC's TLS certificate; pinned at the first contact when absent.
-    #[serde(default)]
-    pub certificate: Option<String>,
-    /// In which rack it stands.
-    #[serde(default)]
-    pub rack: Option<String>,
-    /// Attestation policy by name.
-    #[serde(default)]
-    pub policy: Option<String>,
-    /// Labels.
-    #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
-}
-
-/// New labels, rack and policy.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct MachineUpdate {
-    /// All labels.
-    #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
-    /// Rack.
-    #[serde(default)]
-    pub rack: Option<String>,
-    /// Attestation policy by name.
-    #[serde(default)]
-    pub policy: Option<String>,
-}
-
-/// A change of power.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct PowerRequest {
-    /// How.
-    pub action: crate::bmc::PowerAction,
-}
-
-/// Out of service.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct QuarantineRequest {
-    /// Why, for people.
-    pub reason: String,
-}
-
-/// Out of the pool, by a person's decision.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct SetAside {
-    /// `maintenance` or `retired`.
-    pub to: Lifecycle,
-}
-
-/// Where the time of a machine went.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct Timeline {
-    /// First moment.
-    pub from: Timestamp,
-    /// Last moment.
-    pub to: Timestamp,
-    /// Every second between the two, without gap or overlap.
-    pub spans: Vec<TimelineSpan>,
-}
-
-/// A stretch of a machine's life.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct TimelineSpan {
-    /// State.
-    pub lifecycle: Lifecycle,
-    /// Step; absent while it rests.
-    pub step: Option<crate::machine::StepKind>,
-    /// From.
-    pub from: Timestamp,
-    /// How long.
-    pub span: Duration,
-    /// Tries of the step.
-    pub attempts: u32,
-    /// Evidence or fault.
-    pub detail: String,
-}
-
-/// An image to be announced.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct CreateImageRequest {
-    /// Its name.
-    pub name: String,
-    /// Layout.
-    pub format: ImageFormat,
-    /// How it is packed.
-    pub compression: Compression,
-    /// Of the file as it is sent; without it the checksum is computed and kept.
-    #[serde(default)]
-    pub checksum: Option<Checksum>,
-    /// Where the control plane fetches it; absent when the content is sent.
-    #[serde(default)]
-    pub url: Option<String>,
-    /// Whose; everybody's when absent.
-    #[serde(default)]
-    pub project: Option<String>,
-    /// Labels.
-    #[serde(default)]
-    pub labels: std::collections::BTreeMap<String, String>,
-}
-
-/// From which machine to learn.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct LearnRequest {
-    /// The golden machine, by name or id.
-    pub machine: String,
-    /// Enforce at once, or only keep.
-    pub mode: PolicyMode,
-}
-
-/// An operation with its journal.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct OperationDetail {
-    /// The operation.
-    pub operation: Operation,
-    /// Its steps, in order.
-    pub steps: Vec<StepRecord>,
-}
-
-/// How to settle an operation.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct SettleRequest {
-    /// Retry, skip or abandon.
-    pub settlement: Settlement,
-}
-
-/// A project to be made.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct CreateProjectRequest {
-    /// Its name.
-    pub name: String,
-    /// What it is for.
-    #[serde(default)]
-    pub spec: ProjectSpec,
-}
-
-/// A token to be made.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct CreateTokenRequest {
-    /// For whom or what.
-    pub name: String,
-    /// What it may do.
-    pub role: Role,
-    /// Where; everywhere when absent.
-    #[serde(default)]
-    pub project: Option<String>,
-    /// For how long; for ever when absent.
-    #[serde(default)]
-    pub ttl: Option<Duration>,
-}
-
-/// A new token.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-pub struct NewToken {
-    /// What is kept of it.
-    pub token: Token,
-    /// The token itself. It is shown only here.
-    pub secret: String,
-}
-
-/// Heard.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Acknowledged {
-    /// `true`: nobody waits for this any more; stop working on it.
-    #[serde(default)]
-    pub stale: bool,
-}
-
-/// A system's call home.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct HomeCall {
-    /// SSH host keys, one `type base64` each.
-    #[serde(default)]
-    pub host_keys: Vec<String>,
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{MachineId, PolicyId};
+use crate::id::{JudgementId, MachineId, PolicyId};
 use crate::resource::Resource;
 use crate::time::Timestamp;
 
@@ -58,6 +58,14 @@ pub struct PolicyStatus {
     pub learnt_at: Option<Timestamp>,
 }
 
+/// The last judgement of a machine's quote with all that it rests on. The machine's own
+/// status has the finding only, for it is written at every step. Its id is the machine's.
+pub type Judgement = Resource<JudgementId, JudgementSpec, Verdict>;
+
+/// Nothing is wanted of a judgement.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JudgementSpec {}
+
 /// The judgement of a quote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
@@ -69,11 +77,25 @@ pub struct Verdict {
     pub policy: String,
     /// How it came out.
     pub finding: Finding,
-    /// The PCR values that were quoted, hexadecimal.
+    /// The PCR values that were quoted, hexadecimal. Like the events, they are told of one
+    /// machine, and left out of lists and watches.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pcrs: BTreeMap<u8, String>,
     /// Events of the log, by PCR: what a policy is learnt from.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub events: BTreeMap<u8, Vec<ExpectedEvent>>,
+}
+
+impl Verdict {
+    /// Takes out what the finding rests on: the whole verdict, when there was any.
+    pub fn take_grounds(&mut self) -> Option<Verdict> {
+        if self.pcrs.is_empty() && self.events.is_empty() {
+            return None;
+        }
+        let whole = self.clone();
+        (self.pcrs, self.events) = (BTreeMap::new(), BTreeMap::new());
+        Some(whole)
+    }
 }
 
 /// How a judgement came out.

@@ -134,4 +134,9 @@ nouns! {
     EffectNoun, EffectId, "effect";
     RequestNoun, RequestId, "request";
     SessionNoun, SessionId, "agent-session";
+    JudgementNoun, JudgementId, "judgement";
+    HostNoun, HostId, "host";
+    InstanceTypeNoun, InstanceTypeId, "instance-type";
+    InstanceNoun, InstanceId, "instance";
+    PlacementGroupNoun, PlacementGroupId, "placement-group";
 }

@@ -15,6 +15,7 @@ pub mod bmc;
 pub mod effect;
 pub mod encoded;
 pub mod event;
+pub mod fleet;
 pub mod gateway;
 pub mod id;
 pub mod identity;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::attestation::Verdict;
 use crate::bmc::{BmcAbilities, PowerState};
 use crate::encoded::Encoded;
+use crate::fleet::Hold;
 use crate::id::{EffectId, MachineId, OperationId};
 use crate::inventory::Inventory;
 use crate::resource::Resource;
@@ -32,6 +33,12 @@ pub struct MachineSpec {
     /// The system it is to run; absent while nobody has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Deployment>,
+    /// It takes no new instances, and those that it has are to leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<Hold>,
+    /// Nothing automatic may touch it: neither placement nor repair nor rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Hold>,
 }
 
 /// How a BMC is reached.

@@ -96,6 +96,8 @@ codes! {
     Conflict = "conflict", 409, "It is in a state that forbids this", "Look at its state, wait for what is going on, and try again.";
     NameTaken = "name-taken", 409, "The name is taken", "Choose another name.";
     KeyReused = "key-reused", 409, "The idempotency key was used for another request", "Use a new Idempotency-Key for a new request.";
+    NoRoom = "no-room", 409, "No host has room for it", "`bedplate placement explain` says what removed how many hosts.";
+    QuotaExceeded = "quota-exceeded", 409, "The project's quota is used up", "Remove what is not needed, or ask an administrator for a larger quota.";
     Gone = "gone", 410, "That is over", "Begin anew: list, and watch from the revision of the list.";
     GenerationMismatch = "generation-mismatch", 412, "It changed since you read it", "Read it again, decide again, and send the new etag with If-Match.";
     TooLarge = "too-large", 413, "The request is too large", "Send less at a time; the detail says how much is allowed.";

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::fleet::Quota;
 use crate::id::{ProjectId, TokenId};
 use crate::resource::Resource;
 use crate::time::Timestamp;
@@ -16,6 +17,9 @@ pub struct ProjectSpec {
     /// One line for people.
     #[serde(default)]
     pub description: String,
+    /// What its instances may take together.
+    #[serde(default, skip_serializing_if = "Quota::is_none")]
+    pub quota: Quota,
 }
 
 /// What a project holds.

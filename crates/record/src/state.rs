@@ -205,6 +205,14 @@ impl State {
                 self.expiries.insert((row.expires, row.key.clone()));
             }
             Change::IdempotentForgotten { key } => self.remove_idempotent(key),
+            Change::OperationForgotten { id } => {
+                let old = self.operations.remove(id);
+                self.unhash(old.map(|kept| kept.hash));
+            }
+            Change::StepForgotten { operation, index } => {
+                let old = self.steps.remove(&(*operation, *index));
+                self.unhash(old.map(|kept| kept.hash));
+            }
         }
     }
 

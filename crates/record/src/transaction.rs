@@ -59,6 +59,18 @@ pub enum Change {
         /// The key of the request.
         key: String,
     },
+    /// An operation is no longer kept. Its steps go by changes of their own.
+    OperationForgotten {
+        /// Which.
+        id: Uuid,
+    },
+    /// A step is no longer kept.
+    StepForgotten {
+        /// Of which operation.
+        operation: Uuid,
+        /// Its number in the operation.
+        index: u32,
+    },
 }
 
 /// A resource of any kind.
@@ -179,6 +191,7 @@ impl Change {
             Change::EffectSettled { outcome, .. } => (0, [&outcome[..], "", ""]),
             Change::Idempotent(row) => (0, [&row.key[..], &row.digest, &row.reply]),
             Change::IdempotentForgotten { key } => (0, [&key[..], "", ""]),
+            Change::OperationForgotten { .. } | Change::StepForgotten { .. } => (0, ["", "", ""]),
         };
         if number > i64::MAX as u64 {
             return Some("a generation or a sequence is too large");
@@ -198,6 +211,7 @@ impl Change {
             Change::EffectSettled { outcome, .. } => ID + outcome.len(),
             Change::Idempotent(row) => row.key.len() + row.digest.len() + row.reply.len(),
             Change::IdempotentForgotten { key } => key.len(),
+            Change::OperationForgotten { .. } | Change::StepForgotten { .. } => ID,
         }
     }
 }
@@ -264,6 +278,11 @@ mod tests {
             (
                 Change::IdempotentForgotten { key: text("k") },
                 r#"{"idempotent-forgotten":{"key":"k"}}"#,
+            ),
+            (Change::OperationForgotten { id }, r#"{"operation-forgotten":{"id":"ID"}}"#),
+            (
+                Change::StepForgotten { operation: id, index: 3 },
+                r#"{"step-forgotten":{"operation":"ID","index":3}}"#,
             ),
         ];
         for (change, json) in golden {

@@ -17,12 +17,15 @@ use crate::terminal::Tone;
 /// Which machines.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A ! marks what waits for a person; `bedplate machine show` says why and what to do.\n\nExamples:\n  bedplate machine list\n  bedplate machine list --state quarantined --label zone=a\n  bedplate machine list --output json"
+    after_help = "A ! marks what waits for a person; `bedplate machine show` says why and what to do.\n\nExamples:\n  bedplate machine list\n  bedplate machine list --state quarantined --label zone=a\n  bedplate machine list --unhealthy\n  bedplate machine list --output json"
 )]
 pub struct Arguments {
     /// Only those in this state; may be repeated
     #[arg(long = "state", value_parser = lifecycle)]
     states: Vec<Lifecycle>,
+    /// Only those that are not well: quarantined, or with work that needs attention
+    #[arg(long)]
+    unhealthy: bool,
     /// Only those with this label, key=value; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     labels: Vec<String>,
@@ -40,7 +43,12 @@ pub async fn run(session: &Session, arguments: Arguments) -> Result<(), Failure>
     if !arguments.states.is_empty() {
         page.items.retain(|machine| arguments.states.contains(&machine.status.lifecycle));
     }
-    let empty = match arguments.states.is_empty() && arguments.labels.is_empty() {
+    if arguments.unhealthy {
+        page.items.retain(words::needs_attention);
+    }
+    let narrowed =
+        arguments.unhealthy || !arguments.states.is_empty() || !arguments.labels.is_empty();
+    let empty = match !narrowed {
         true => "no machines yet; find some: bedplate machine discover 10.0.0.0/28",
         false => "no such machines",
     };

@@ -6,6 +6,7 @@ pub mod deploy;
 pub mod discover;
 pub mod enroll;
 pub mod events;
+pub mod hold;
 pub mod list;
 pub mod power;
 pub mod quarantine;
@@ -49,6 +50,14 @@ pub enum Verb {
     Quarantine(quarantine::Arguments),
     /// Hand a resting machine to a person, or take note that it left
     SetAside(set_aside::Arguments),
+    /// Empty a machine: no new instances, and those that it has are moved
+    Drain(hold::Drain),
+    /// Let a drained machine take instances again
+    Undrain(hold::Undrain),
+    /// Keep everything automatic off a machine
+    Lock(hold::Lock),
+    /// Give a locked machine back
+    Unlock(hold::Unlock),
     /// Bring a quarantined or maintained machine back, sanitised and proven
     Recover(recover::Arguments),
     /// Where the seconds of a machine's life went
@@ -75,6 +84,10 @@ pub async fn run(session: &Session, verb: Verb) -> Result<(), Failure> {
         Verb::Release(arguments) => release::run(session, arguments).await,
         Verb::Quarantine(arguments) => quarantine::run(session, arguments).await,
         Verb::SetAside(arguments) => set_aside::run(session, arguments).await,
+        Verb::Drain(arguments) => hold::drain(session, arguments).await,
+        Verb::Undrain(arguments) => hold::undrain(session, arguments).await,
+        Verb::Lock(arguments) => hold::lock(session, arguments).await,
+        Verb::Unlock(arguments) => hold::unlock(session, arguments).await,
         Verb::Recover(arguments) => recover::run(session, arguments).await,
         Verb::Timeline(arguments) => timeline::run(session, arguments).await,
         Verb::Console(arguments) => console::run(session, arguments).await,

@@ -59,6 +59,11 @@ fn place(page: &mut Page, machine: &Machine, now: Timestamp) {
     page.line("power", status.power.to_string());
     page.line("rack", machine.spec.rack.as_deref().unwrap_or_default());
     page.line("policy", machine.spec.policy.as_deref().unwrap_or("default"));
+    for (label, hold) in [("drained", &machine.spec.drain), ("locked", &machine.spec.lock)] {
+        let Some(hold) = hold else { continue };
+        let text = format!("by {} {}: {}", hold.by, ago(now, hold.since), hold.reason);
+        page.toned(Tone::Warn, label, text);
+    }
     let labels: Vec<String> =
         machine.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     page.line("labels", labels.join(" "));

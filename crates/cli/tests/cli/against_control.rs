@@ -23,6 +23,7 @@ pub async fn control(directory: &Path) -> Server {
         names: Vec::new(),
         agents: AgentNetwork::loopback(0),
         machine,
+        retention: Default::default(),
     };
     Server::start(settings).await.expect("a control plane on loopback")
 }

@@ -6,7 +6,6 @@ use http::HeaderValue;
 use http::header::CONTENT_TYPE;
 use model::api::{Caller, GetAuthority, GetHealth, GetMetrics, GetOpenapi, GetSelf, Health};
 use model::machine::Lifecycle;
-use model::{ErrorCode, Problem};
 
 use super::incoming::Incoming;
 use super::metrics::{OPERATION_STATES, StateCounts};
@@ -47,10 +46,7 @@ async fn authority(incoming: Incoming<GetAuthority>) -> Outcome<GetAuthority> {
 
 /// Metrics count what everybody does, so they are not for those who are bound to a project.
 async fn metrics(incoming: Incoming<GetMetrics>) -> Outcome<GetMetrics> {
-    if incoming.scope().project().is_some() {
-        let detail = "metrics are of all projects, and the token is bound to one";
-        return Err(Problem::new(ErrorCode::Forbidden, detail));
-    }
+    incoming.of_no_project()?;
     let plane = &incoming.plane;
     let counts = count(&plane.leader.read());
     plane.metrics.state(plane.leader.revision(), plane.leader.leads(), &counts);

@@ -40,7 +40,15 @@ async fn list(incoming: Incoming<ListMachines>) -> Outcome<ListMachines> {
 async fn show(incoming: Incoming<GetMachine>) -> Outcome<GetMachine> {
     let machine = incoming.machine()?;
     let etag = machine.generation;
-    Ok(Answered::document(shown::machine(&incoming.scope(), &machine)).etag(etag))
+    let mut machine = shown::machine(&incoming.scope(), &machine);
+    if let Some(verdict) = &mut machine.status.attestation {
+        let nouns = incoming.plane.leader.read();
+        let judgement = nouns.judgements.get(machine.id.uuid());
+        if let Some(whole) = judgement.filter(|it| it.status.nonce == verdict.nonce) {
+            verdict.clone_from(&whole.status);
+        }
+    }
+    Ok(Answered::document(machine).etag(etag))
 }
 
 async fn update(incoming: Incoming<UpdateMachine>) -> Outcome<UpdateMachine> {

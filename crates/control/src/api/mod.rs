@@ -17,10 +17,15 @@ mod discover;
 mod documentation;
 mod enroll;
 mod events;
+mod explain;
+mod fleet;
+mod hosts;
 mod house;
 mod image_content;
 mod images;
 mod incoming;
+mod instance_types;
+mod instances;
 mod listener;
 mod machines;
 mod metrics;
@@ -28,6 +33,7 @@ mod observe;
 mod openapi;
 mod operations;
 mod page;
+mod placement_groups;
 mod policies;
 mod power;
 mod principal;
@@ -71,6 +77,12 @@ fn people() -> (Router<Arc<Plane>>, Vec<&'static str>) {
         quarantine::routes,
         timeline::routes,
         console::routes,
+        fleet::routes,
+        hosts::routes,
+        instance_types::routes,
+        placement_groups::routes,
+        instances::routes,
+        explain::routes,
         images::routes,
         image_content::routes,
         policies::routes,

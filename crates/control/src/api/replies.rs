@@ -3,6 +3,7 @@
 
 use model::Problem;
 use model::attestation::Policy;
+use model::fleet::{Host, Instance, InstanceType, PlacementGroup};
 use model::image::Image;
 use model::machine::Machine;
 use model::operation::Operation;
@@ -33,6 +34,10 @@ replies! {
     policy: Policy => Policy;
     project: Project => Project;
     token: Token => Token;
+    instance_type: InstanceType => InstanceType;
+    placement_group: PlacementGroup => PlacementGroup;
+    host: Host => Host;
+    instance: Instance => Instance;
 }
 
 /// The machines of a reply.

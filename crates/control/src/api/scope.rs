@@ -101,6 +101,29 @@ impl<E: Endpoint> Incoming<E> {
         Scope::of(&self.principal)
     }
 
+    /// Refuses whoever is bound to a project: this is about all of them.
+    pub fn of_no_project(&self) -> Result<(), Problem> {
+        match self.scope().project() {
+            None => Ok(()),
+            Some(_) => {
+                let detail =
+                    format!("{} is of all projects, and the token is bound to one", E::INFO.name);
+                Err(Problem::new(ErrorCode::Forbidden, detail))
+            }
+        }
+    }
+
+    /// Refuses whoever is bound to another project than this one.
+    pub fn in_project(&self, project: &str) -> Result<(), Problem> {
+        match self.scope().owns(Some(project)) {
+            true => Ok(()),
+            false => Err(Problem::new(
+                ErrorCode::Forbidden,
+                format!("the token is bound to another project than {project}"),
+            )),
+        }
+    }
+
     /// The machine of the path, if the caller sees it.
     pub fn machine(&self) -> Result<Arc<Machine>, Problem> {
         let name = self.parameter("machine");

@@ -8,6 +8,7 @@
 
 use model::Encoded;
 use model::event::Event;
+use model::fleet::{Instance, PlacementGroup};
 use model::image::Image;
 use model::machine::Machine;
 use model::operation::Operation;
@@ -75,6 +76,18 @@ pub fn event(scope: &Scope, nouns: &Nouns, event: Event) -> Sight {
         }
         "token" if scope.administers() => judged::<Token>(event, |it| Some(token(it)), bound),
         "token" => Sight::Never,
+        "instance" => judged::<Instance>(
+            event,
+            |it| scope.owns(Some(&it.spec.project)).then(|| it.clone()),
+            bound,
+        ),
+        "placement-group" => judged::<PlacementGroup>(
+            event,
+            |it| scope.owns(Some(&it.spec.project)).then(|| it.clone()),
+            bound,
+        ),
+        "instance-type" => Sight::Shown(Box::new(event)),
+        "host" if !bound => Sight::Shown(Box::new(event)),
         "attestation-policy" => Sight::Shown(Box::new(event)),
         "step" => step_event(scope, nouns, event),
         // Effects carry secrets, and what is unknown here could.

@@ -5,11 +5,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::event::Event;
-use model::id::{EffectId, MachineId};
+use model::Id;
+use model::id::MachineId;
+use model::machine::Machine;
+use record::{Change, EventRow};
 
 use super::dispatch::Dispatch;
 use super::timers::Timers;
+use crate::nouns::Shelved as _;
 use crate::plane::Plane;
 
 /// Events that are read at once.
@@ -37,7 +40,7 @@ impl Feed {
         while leading.wait_for(|leads| *leads).await.is_ok() {
             let mut seen = self.begin_anew();
             loop {
-                match self.plane.leader.events(seen, BATCH) {
+                match self.plane.leader.rows(seen, BATCH) {
                     Ok(events) if events.is_empty() => {}
                     Ok(events) => {
                         seen = events.last().expect("there is one").revision;
@@ -75,26 +78,25 @@ impl Feed {
         revision
     }
 
-    fn tell(&self, events: &[Event]) {
-        let mut machines = HashSet::new();
+    /// Looks at what changed, and not into it: most of it is of no concern here.
+    fn tell(&self, events: &[Arc<EventRow>]) {
+        let mut machines: HashSet<MachineId> = HashSet::new();
         {
             let nouns = self.plane.leader.read();
             for event in events {
-                match event.kind.as_str() {
-                    "machine.changed" | "machine.removed" => {
-                        machines.extend(event.id.parse::<MachineId>().ok());
+                match &event.change {
+                    Change::Object(row) if row.kind == Machine::KIND => {
+                        machines.insert(Id::from_uuid(row.id));
                     }
-                    "effect.queued" => {
-                        let effect = event.id.parse::<EffectId>().ok();
+                    Change::ObjectRemoved { kind, id } if kind == Machine::KIND => {
+                        machines.insert(Id::from_uuid(*id));
+                    }
+                    Change::EffectQueued(row) => {
                         // One that has ended again meanwhile is nobody's concern.
-                        let effect = effect.and_then(|id| nouns.outbox.get(&id));
+                        let effect = nouns.outbox.get(&Id::from_uuid(row.id));
                         machines.extend(effect.map(|effect| self.dispatch.queued(effect)));
                     }
-                    "effect.settled" => {
-                        if let Ok(effect) = event.id.parse() {
-                            self.dispatch.settled(effect);
-                        }
-                    }
+                    Change::EffectSettled { id, .. } => self.dispatch.settled(Id::from_uuid(*id)),
                     _ => {}
                 }
             }

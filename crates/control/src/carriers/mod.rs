@@ -8,15 +8,18 @@
 //!
 //! Read in this order: [`feed`], [`queues`] (what is out, by machine),
 //! [`dispatch`], [`worker`] (one machine's BMC), [`lanes`] (how many at once),
-//! [`timers`], [`boot`], [`console`].
+//! [`timers`], [`boot`], [`console`], [`placements`],
+//! [`retention`].
 
 mod boot;
 mod console;
 mod dispatch;
 mod feed;
 mod lanes;
+mod placements;
 mod queues;
 mod reach;
+mod retention;
 mod timers;
 mod worker;
 
@@ -31,6 +34,7 @@ pub use boot::BootDirectory;
 pub use console::{ConsoleStream, console};
 use dispatch::Dispatch;
 pub use reach::{Connector, OverRedfish};
+pub use retention::Retention;
 use timers::Timers;
 
 /// How requests to BMCs are spread.
@@ -90,6 +94,8 @@ pub fn start_with(
     let feed = feed::Feed::new(plane.clone(), dispatch, timers.clone());
     spawn(&mut tasks, stopped.clone(), feed.run());
     spawn(&mut tasks, stopped.clone(), async move { timers.run().await });
+    spawn(&mut tasks, stopped.clone(), placements::run(plane.clone()));
+    spawn(&mut tasks, stopped.clone(), retention::run(plane.clone()));
     spawn(&mut tasks, stopped, boot::bring_in(plane, sightings));
     Carriers { directory: Arc::new(directory), stopping, tasks }
 }

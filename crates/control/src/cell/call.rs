@@ -4,10 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use model::agent::AgentReport;
+use model::api::{CreateInstanceRequest, CreateInstanceTypeRequest, CreatePlacementGroupRequest};
 use model::attestation::{Policy, PolicyMode, PolicySpec, Verdict};
 use model::bmc::PowerAction;
 use model::effect::Outcome;
-use model::id::{EffectId, ImageId, MachineId, OperationId};
+use model::fleet::{Host, HostSpec, Instance, InstanceType, PlacementGroup};
+use model::id::{EffectId, ImageId, InstanceId, MachineId, OperationId};
 use model::image::{Checksum, Image, ImageSpec};
 use model::machine::{AgentPresence, BmcSpec, Deployment, Lifecycle, Machine, SanitiseCertificate};
 use model::operation::{Operation, Settlement};
@@ -183,6 +185,66 @@ pub enum Call {
         mode: PolicyMode,
     },
 
+    /// Empty a machine, or leave it alone, or neither any more.
+    Hold {
+        /// Which.
+        machine: MachineId,
+        /// What of it.
+        what: HoldKind,
+        /// Why; absent to end it.
+        reason: Option<String>,
+    },
+    /// Offer a machine to instances.
+    OfferHost {
+        /// Which.
+        machine: MachineId,
+        /// What of it.
+        spec: HostSpec,
+    },
+    /// Take the offer back.
+    WithdrawHost {
+        /// Of which machine.
+        machine: MachineId,
+    },
+    /// Make a type of instances.
+    CreateInstanceType(Box<CreateInstanceTypeRequest>),
+    /// Remove a type that no instance has.
+    RemoveInstanceType {
+        /// Its name.
+        name: String,
+    },
+    /// Make a placement group.
+    CreatePlacementGroup(Box<CreatePlacementGroupRequest>),
+    /// Remove a placement group without members.
+    RemovePlacementGroup {
+        /// Its name.
+        name: String,
+    },
+    /// Make an instance and place it.
+    CreateInstance(Box<CreateInstanceRequest>),
+    /// Remove an instance.
+    RemoveInstance {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Place an instance that waits, or another time one that is on a closed host.
+    PlaceInstance {
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Have less important instances wait, so that one that waits has room.
+    MakeRoom {
+        /// For which.
+        instance: InstanceId,
+    },
+
+    /// Change a project's description and quota.
+    UpdateProject {
+        /// Its name.
+        project: String,
+        /// The whole of it.
+        spec: ProjectSpec,
+    },
     /// Make a project.
     CreateProject {
         /// Its name.
@@ -264,11 +326,25 @@ pub enum Call {
         /// SSH host keys.
         host_keys: Vec<String>,
     },
+    /// Do not keep these operations any longer, as far as they have ended.
+    Forget {
+        /// Which.
+        operations: Vec<OperationId>,
+    },
     /// Time has passed for this machine: look at its deadline.
     Due {
         /// Which.
         machine: MachineId,
     },
+}
+
+/// What is held of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HoldKind {
+    /// It takes no new instances and is emptied.
+    Drain,
+    /// Nothing automatic touches it.
+    Lock,
 }
 
 /// A BMC that answered.
@@ -306,6 +382,14 @@ pub enum Reply {
     Project(Box<Project>),
     /// A token.
     Token(Box<Token>),
+    /// A type of instances.
+    InstanceType(Box<InstanceType>),
+    /// A placement group.
+    PlacementGroup(Box<PlacementGroup>),
+    /// A host.
+    Host(Box<Host>),
+    /// An instance.
+    Instance(Box<Instance>),
 }
 
 /// A moment by which the cell wants to be asked again about a machine.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use machine::{Decision, Input, Refusal, Surroundings};
-use model::id::MachineId;
+use model::Timestamp;
+use model::attestation::{Judgement, JudgementSpec, Verdict};
+use model::id::{JudgementId, MachineId};
 use model::machine::{BmcSpec, Lifecycle, Machine, MachineSpec, MachineStatus};
 use model::operation::Operation;
 use model::problem::{ErrorCode, Problem};
@@ -92,6 +94,10 @@ fn turn(
     mut machine: Machine,
     input: &Input,
 ) -> Result<Moved, Problem> {
+    if matches!(input, Input::Release | Input::Recover) {
+        // Its disks are wiped: nobody may be on it.
+        super::hosts::leave(cell, draft, before.id)?;
+    }
     let journal = machine.status.operation.and_then(|id| cell.nouns.operations.get(&id));
     let mut operation = journal.map(|known| Operation::clone(known));
     let wanted = match input {
@@ -109,8 +115,26 @@ fn turn(
     let decision = machine::decide(&mut machine, &mut operation, input, surroundings)
         .map_err(|refusal| refused(&before.name, refusal))?;
     let stale = decision.stale;
+    let grounds = machine.status.attestation.as_mut().and_then(Verdict::take_grounds);
+    if let Some(verdict) = grounds {
+        draft.put(&judgement(&machine, draft.now, verdict));
+    }
     write(cell, draft, before, &machine, operation.as_ref(), decision);
     Ok(Moved { machine, operation, stale })
+}
+
+/// What a finding rests on, as an object of its own.
+fn judgement(machine: &Machine, now: Timestamp, verdict: Verdict) -> Judgement {
+    Judgement {
+        id: JudgementId::from_uuid(machine.id.uuid()),
+        name: machine.name.clone(),
+        generation: 1,
+        labels: BTreeMap::new(),
+        created: now,
+        updated: now,
+        spec: JudgementSpec {},
+        status: verdict,
+    }
 }
 
 /// Drafts what a turn changed, and nothing else.
@@ -306,6 +330,10 @@ fn remove(cell: &Cell, draft: &mut Draft<'_>, id: MachineId) -> Result<Reply, Pr
     for effect in cell.nouns.outbox.values().filter(|effect| effect.machine == id) {
         let outcome = "{\"outcome\":\"superseded\"}".to_owned();
         draft.changes.push(Change::EffectSettled { id: effect.id.uuid(), outcome });
+    }
+    super::hosts::leave(cell, draft, id)?;
+    if let Some(judgement) = cell.nouns.judgements.get(id.uuid()) {
+        draft.remove::<Judgement>(judgement);
     }
     draft.remove::<Machine>(known);
     Ok(Reply::Machine(Box::new(Machine::clone(known))))

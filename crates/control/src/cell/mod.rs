@@ -3,11 +3,13 @@
 //! a [`Reply`] come out. Production and the simulator run this same code.
 //!
 //! One file for each group of calls: [`machines`], [`operations`], [`arrivals`]
-//! (what machines cause), [`images`], [`policies`], [`projects`].
+//! (what machines cause), [`hosts`], [`instances`], [`images`], [`policies`], [`projects`].
 
 mod arrivals;
 mod call;
+mod hosts;
 mod images;
+mod instances;
 mod machines;
 mod operations;
 mod policies;
@@ -22,7 +24,7 @@ use model::{Duration, Timestamp};
 use record::{Change, IdempotentRow, ObjectRow, State, Transaction};
 use world::Entropy;
 
-pub use call::{Alarm, Ask, Call, FoundBmc, Idempotency, Reply};
+pub use call::{Alarm, Ask, Call, FoundBmc, HoldKind, Idempotency, Reply};
 
 use crate::nouns::{Meaning, Nouns, Shelved, UnreadableRow};
 
@@ -136,11 +138,24 @@ impl Cell {
             | Call::SetAside { .. }
             | Call::Recover { .. } => machines::answer(self, draft),
             Call::Settle { .. } => operations::settle(self, draft),
+            Call::Forget { operations } => Ok(operations::forget(self, draft, operations)),
             Call::CreateImage { .. } | Call::ImageReady { .. } | Call::RemoveImage { .. } => {
                 images::answer(self, draft)
             }
             Call::UpdatePolicy { .. } | Call::LearnPolicy { .. } => policies::answer(self, draft),
+            Call::Hold { .. } | Call::OfferHost { .. } | Call::WithdrawHost { .. } => {
+                hosts::answer(self, draft)
+            }
+            Call::CreateInstanceType(_)
+            | Call::RemoveInstanceType { .. }
+            | Call::CreatePlacementGroup(_)
+            | Call::RemovePlacementGroup { .. }
+            | Call::CreateInstance(_)
+            | Call::RemoveInstance { .. }
+            | Call::PlaceInstance { .. }
+            | Call::MakeRoom { .. } => instances::answer(self, draft),
             Call::CreateProject { .. }
+            | Call::UpdateProject { .. }
             | Call::RemoveProject { .. }
             | Call::CreateToken { .. }
             | Call::RemoveToken { .. } => projects::answer(self, draft),

@@ -33,6 +33,9 @@ fn learn(
         Problem::new(ErrorCode::Conflict, detail)
             .next("Enrol it, wait until it is available, and learn then.")
     })?;
+    // Records of before have it all in the machine's status.
+    let judgement = cell.nouns.judgements.get(id.uuid()).map(|judgement| &judgement.status);
+    let verdict = judgement.filter(|it| it.nonce == verdict.nonce).unwrap_or(verdict);
     let pcrs = attest::learn(verdict);
     if pcrs.is_empty() {
         let detail =

@@ -28,6 +28,17 @@ pub fn answer(cell: &Cell, draft: &mut Draft<'_>) -> Result<Reply, Problem> {
             draft.put(&project);
             Ok(Reply::Project(Box::new(project)))
         }
+        Call::UpdateProject { project, spec } => {
+            let known = cell.nouns.projects.find(project);
+            let known = known.ok_or_else(|| not_found("project", project))?;
+            draft.expect(known.generation)?;
+            let mut project = Project::clone(known);
+            project.spec = spec.clone();
+            project.generation += 1;
+            project.updated = draft.now;
+            draft.put(&project);
+            Ok(Reply::Project(Box::new(project)))
+        }
         Call::RemoveProject { project } => remove_project(cell, draft, project),
         Call::CreateToken { name, spec, digest } => create_token(cell, draft, name, spec, digest),
         Call::RemoveToken { token } => {
@@ -48,10 +59,14 @@ fn remove_project(cell: &Cell, draft: &mut Draft<'_>, name: &str) -> Result<Repl
     });
     let token = cell.nouns.tokens.iter().find(|(_, it)| it.spec.project.as_ref() == Some(name));
     let image = cell.nouns.images.iter().find(|(_, it)| it.spec.project.as_ref() == Some(name));
+    let instance = cell.nouns.instances.iter().find(|(_, it)| it.spec.project == *name);
+    let group = cell.nouns.groups.iter().find(|(_, it)| it.spec.project == *name);
     let holds = machine
         .map(|(_, it)| format!("machine {}", it.name))
         .or_else(|| token.map(|(_, it)| format!("token {}", it.name)))
-        .or_else(|| image.map(|(_, it)| format!("image {}", it.name)));
+        .or_else(|| image.map(|(_, it)| format!("image {}", it.name)))
+        .or_else(|| instance.map(|(_, it)| format!("instance {}", it.name)))
+        .or_else(|| group.map(|(_, it)| format!("placement group {}", it.name)));
     if let Some(holds) = holds {
         let detail = format!("project {name} still holds {holds}");
         return Err(Problem::new(ErrorCode::Conflict, detail).next("Release or remove that first."));

@@ -46,7 +46,7 @@ impl Writer {
         let fence = fence.clone();
         if self.store()?.renew(&fence, now, LEASE_FOR)? {
             self.until = now + LEASE_FOR;
-            return Ok(());
+            return self.prune_some();
         }
         tracing::warn!("another control plane has taken over; this one follows");
         self.role = Role::Following;

@@ -8,9 +8,10 @@
 //!
 //! Read in this order: [`published`] (what everybody may look at), [`writer`] (the
 //! thread: decide, commit, answer), [`lease`] (to lead and to follow), [`refusal`]
-//! (what is answered when it cannot be done).
+//! (what is answered when it cannot be done), [`prune`] (what is kept no longer).
 
 mod lease;
+mod prune;
 mod published;
 mod refusal;
 mod writer;
@@ -21,7 +22,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard};
 
 use model::event::Event;
 use model::problem::{ErrorCode, Problem};
-use record::{Store, StoreError};
+use record::{EventRow, Store, StoreError};
 use tokio::sync::{oneshot, watch};
 use world::Clock;
 
@@ -47,6 +48,8 @@ pub struct LeaderSettings {
     /// Called after each commit with the transactions and changes in it, and how
     /// long it took.
     pub committed: Box<dyn Fn(usize, usize, std::time::Duration) + Send>,
+    /// Events that are kept in the record: the newest so many, or a few more.
+    pub keep_events: u64,
 }
 
 /// A handle on the thread that leads.
@@ -145,6 +148,12 @@ impl Leader {
     /// Tells of each newest revision.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.shared.changed.subscribe()
+    }
+
+    /// The rows of the events after a revision, at most `limit`, without what nobody is
+    /// shown; a problem when they are not kept in memory any more.
+    pub fn rows(&self, after: u64, limit: usize) -> Result<Vec<Arc<EventRow>>, Problem> {
+        self.read().after(after, limit)
     }
 
     /// The events after a revision, at most `limit`; a problem when they are not

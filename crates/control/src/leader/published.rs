@@ -155,7 +155,10 @@ impl Published {
 
 /// Kept replies are nobody's business.
 const fn is_shown(change: &Change) -> bool {
-    !matches!(change, Change::Idempotent(_) | Change::IdempotentForgotten { .. })
+    !matches!(
+        change,
+        Change::Idempotent(_) | Change::IdempotentForgotten { .. } | Change::StepForgotten { .. }
+    )
 }
 
 /// A change as watchers see it. Effects are shown without what is in them: they
@@ -182,7 +185,11 @@ pub fn event(row: &EventRow) -> Option<Event> {
         Change::EffectSettled { id, .. } => {
             ("effect.settled".to_owned(), "effect", *id, None, None)
         }
+        Change::OperationForgotten { id } => {
+            ("operation.forgotten".to_owned(), "operation", *id, None, None)
+        }
         Change::Idempotent(_) | Change::IdempotentForgotten { .. } => return None,
+        Change::StepForgotten { .. } => return None,
     };
     Some(Event {
         revision: row.revision,

@@ -37,6 +37,8 @@ pub struct Writer {
     pub(super) trouble: Option<Problem>,
     /// A panic may have left what is published half done.
     pub(super) untrusted: bool,
+    /// Events up to here are not in the record any more, as far as is known.
+    pub(super) pruned: Option<u64>,
 }
 
 /// What the thread is doing.
@@ -99,6 +101,7 @@ impl Writer {
             overdue: true,
             trouble: None,
             untrusted: false,
+            pruned: None,
         }
     }
 

@@ -69,8 +69,10 @@ fn expected(who: Who, info: &EndpointInfo) -> Expected {
     let for_agents = info.permission == Permission::Agent;
     let by_role = |role: Role| if role.may(info.permission) { LetIn } else { Forbidden };
     let of_everything = matches!(info.permission, Permission::Operate | Permission::Administer)
-        || info.name == "getMetrics";
-    let of_alpha = ["{machine}", "{image}", "{operation}"].iter().any(|it| info.path.contains(it));
+        || ["getMetrics", "getFleet", "listHosts", "getCapacity"].contains(&info.name);
+    let of_alpha = ["{machine}", "{image}", "{operation}", "{instance}", "{group}", "{project}"]
+        .iter()
+        .any(|it| info.path.contains(it));
     match who {
         Who::Nobody | Who::ExpiredCertificate => Unauthenticated,
         Who::Stranger | Who::Expired => Unauthenticated,
@@ -100,6 +102,9 @@ fn asking(who: Who, info: &EndpointInfo) -> http::Request<axum::body::Body> {
         .replace("{policy}", "default")
         .replace("{operation}", &operation)
         .replace("{project}", "alpha")
+        .replace("{instance}", "i-alpha")
+        .replace("{group}", "group-alpha")
+        .replace("{type}", "small")
         .replace("{token}", "victim")
         + if dry { "?dry_run=true" } else { "" };
     let token = match who {
@@ -212,6 +217,8 @@ async fn nothing_secret_leaves_whoever_asks() {
         "/v1/operations",
         "/v1/attestation-policies",
         "/v1/projects",
+        "/v1/instances",
+        "/v1/placement-groups",
         "/v1/tokens",
         "/v1/events?limit=1000",
         "/metrics",

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::Body;
 use control::agents::Orders;
 use control::api::{self, Metrics};
+use control::carriers::Retention;
 use control::cell::{Ask, Call, Reply};
 use control::identity::{Authority, KeyProvider, Names, Peer};
 use control::images::ImageStore;
@@ -54,6 +55,7 @@ impl Drop for Directory {
 pub struct House {
     pub plane: Arc<Plane>,
     pub clock: Arc<ManualClock>,
+    pub disk: Disk,
     people: Router,
     agents: Router,
     _leading: Leading,
@@ -80,7 +82,9 @@ impl House {
             machine: Arc::new(machine::Settings::default()),
             clock: clock.clone(),
             committed: Box::new(|_, _, _| {}),
+            keep_events: 1_000_000,
         };
+        let stored = disk.clone();
         let open = Box::new(move || Ok(Box::new(Simulated::open(&disk)) as Box<dyn Store>));
         let (leader, leading) = Leader::start(open, settings).unwrap();
         let names = Names { dns: vec!["localhost".to_owned()], addresses: Vec::new() };
@@ -92,6 +96,7 @@ impl House {
             orders: Orders::new(),
             metrics: Arc::new(Metrics::new()),
             clock: clock.clone(),
+            retention: Retention::default(),
             directory: directory.0.clone(),
             agent_url: "https://localhost:1".to_owned(),
         });
@@ -99,7 +104,15 @@ impl House {
             tokio::task::yield_now().await;
         }
         let (people, agents) = (api::router(plane.clone()), api::agent_router(plane.clone()));
-        Self { plane, clock, people, agents, _leading: leading, _directory: directory }
+        Self {
+            plane,
+            clock,
+            disk: stored,
+            people,
+            agents,
+            _leading: leading,
+            _directory: directory,
+        }
     }
 
     /// The router of people.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use control::cell::{Call, Reply};
 use model::ErrorCode;
 use model::operation::OperationState;
+use record::Store as _;
+use record::store::simulated::Simulated;
 use serde_json::Value;
 
 use crate::house::{House, get, problem, sending};
@@ -63,4 +65,24 @@ async fn only_what_needs_attention_is_settled() {
     let body = "{\"settlement\":\"retry\"}";
     let refused = problem(house.send(sending("POST", "operator", &path, &[], body)).await).await;
     assert_eq!(refused.code, ErrorCode::Conflict);
+}
+
+#[tokio::test]
+async fn what_has_ended_can_be_forgotten_with_its_steps_and_nothing_else() {
+    let house = House::new().await;
+    let running = match house.ask(Call::Release { machine: seed::machine_id(2) }).await {
+        Reply::Operation(operation) => operation.id,
+        other => panic!("{other:?}"),
+    };
+    let operations = vec![seed::operation(1), running];
+    house.ask(Call::Forget { operations: operations.clone() }).await;
+    let gone = house.send(get("admin", &format!("/v1/operations/{}", operations[0]))).await;
+    assert_eq!(gone.status(), 404);
+    let page: serde_json::Value = house.get("admin", "/v1/operations").await;
+    assert_eq!(page["items"].as_array().unwrap().len(), 2, "one of beta's, and the one that runs");
+    let state = Simulated::open(&house.disk).load().unwrap();
+    assert!(state.operation(seed::operation(1).uuid()).is_none());
+    assert_eq!(state.steps(seed::operation(1).uuid()).count(), 0);
+    assert!(state.operation(running.uuid()).is_some() && state.steps(running.uuid()).count() > 0);
+    assert_eq!(Simulated::open(&house.disk).replay().unwrap().hash(), state.hash());
 }

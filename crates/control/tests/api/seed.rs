@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use control::identity::tokens::digest;
 use control::nouns::Shelved;
 use model::attestation::{Policy, PolicySpec, PolicyStatus};
-use model::id::{ImageId, MachineId, OperationId, PolicyId, ProjectId, TokenId};
+use model::fleet::{
+    Host, HostSpec, HostStatus, Instance, InstanceSpec, InstanceStatus, InstanceType,
+    InstanceTypeSpec, InstanceTypeStatus, PlacementGroup, PlacementGroupSpec, PlacementGroupStatus,
+};
+use model::id::{HostId, ImageId, MachineId, OperationId, PolicyId, ProjectId, TokenId};
 use model::image::{Compression, Image, ImageFormat, ImageSpec, ImageStatus};
 use model::machine::{
     BmcSpec, BootPermit, BootRoad, Deployment, Lifecycle, Machine, MachineSpec, MachineStatus,
@@ -16,7 +20,7 @@ use model::machine::{
 use model::operation::{Operation, OperationKind, OperationState, StepRecord, StepResult};
 use model::project::{Project, ProjectSpec, ProjectStatus, Role, Token, TokenSpec, TokenStatus};
 use model::secret::Sealed;
-use model::{Duration, Encoded, Resource};
+use model::{Duration, Encoded, Resource, Resources};
 use record::{Change, ObjectRow, OperationRow, StepRow};
 use serde::Serialize;
 use uuid::Uuid;
@@ -54,6 +58,7 @@ pub fn changes() -> Vec<Change> {
     changes.push(object(&image(2, "image-alpha", Some("alpha"))));
     changes.push(object(&image(3, "image-beta", Some("beta"))));
     changes.push(object(&policy()));
+    changes.extend(fleet());
     for (number, project) in [(1, "alpha"), (2, "beta")] {
         changes.extend(work(number, project));
     }
@@ -141,7 +146,7 @@ pub fn machine(number: u128, name: &str, lifecycle: Lifecycle, project: Option<&
         password: Sealed { key: "k1".to_owned(), ciphertext: Encoded(b"sealed-bytes".to_vec()) },
         certificate: None,
     };
-    let spec = MachineSpec { bmc: Some(bmc), rack: None, policy: None, deployment };
+    let spec = MachineSpec { bmc: Some(bmc), deployment, ..MachineSpec::default() };
     let status = MachineStatus {
         lifecycle,
         since: NOW - Duration::from_secs(100),
@@ -180,6 +185,42 @@ fn image(number: u128, name: &str, project: Option<&str>) -> Image {
 fn policy() -> Policy {
     let _: Option<PolicyId> = None;
     resource(id(600), "default", PolicySpec::default(), PolicyStatus::default())
+}
+
+/// A type, a host that takes instances, and a group and an instance of each project.
+fn fleet() -> Vec<Change> {
+    let gib = |gib: u32| gib * 1024;
+    let of = |cores: u32, memory| Resources {
+        millicores: cores * 1000,
+        memory_mib: gib(memory),
+        ..Resources::default()
+    };
+    let kind: InstanceType = resource(
+        id(700),
+        "small",
+        InstanceTypeSpec { resources: of(2, 8), ..InstanceTypeSpec::default() },
+        InstanceTypeStatus {},
+    );
+    let status = HostStatus { room: vec![of(16, 64)], rack: None };
+    let host: Host = resource(machine_id(3).uuid(), MACHINES[2], HostSpec::default(), status);
+    let mut changes = vec![object(&kind), object(&host)];
+    for (number, project) in [(1, "alpha"), (2, "beta")] {
+        let name = format!("group-{project}");
+        let spec =
+            PlacementGroupSpec { project: project.to_owned(), ..PlacementGroupSpec::default() };
+        let group: PlacementGroup =
+            resource(id(710 + number), &name, spec, PlacementGroupStatus {});
+        let spec =
+            InstanceSpec { project: project.to_owned(), kind: "small".to_owned(), group: None };
+        let status = InstanceStatus {
+            host: Some(HostId::from_uuid(machine_id(3).uuid())),
+            since: NOW,
+            ..InstanceStatus::default()
+        };
+        let instance: Instance = resource(id(720 + number), &format!("i-{project}"), spec, status);
+        changes.extend([object(&group), object(&instance)]);
+    }
+    changes
 }
 
 /// A deployment that has ended, with two steps.

@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 
 use control::cell::{Ask, Call};
 use control::leader::Leading;
+use model::Duration;
 use model::id::MachineId;
 use model::problem::ErrorCode;
+use record::StoreError;
 
 use crate::places::{File, Place, memory};
 use crate::process::{Process, Time, Watcher, ask_all, project, until, until_done};
@@ -117,4 +119,26 @@ async fn a_stop_answers_everybody_and_gives_the_lease_back() {
     // Another need not wait: the clock stands still.
     let next = Process::lead(Arc::new(disk), "b", &clock).await;
     assert_eq!(next.leader.read().projects.len(), done);
+}
+
+#[tokio::test]
+async fn events_that_are_more_than_are_kept_go_a_little_at_each_beat() {
+    let (file, clock) = (File::new(), Time::new());
+    let process = Process::keeping(file.clone(), "a", &clock, 500).await;
+    let asks = (0..2_000).map(|number| project(&format!("p{number}")));
+    for answer in ask_all(&process.leader, asks).await.answers().await {
+        answer.unwrap();
+    }
+    let kept = |file: &File| match file.open().unwrap().events(0, 1) {
+        Err(StoreError::Pruned { kept }) => kept,
+        _ => 0,
+    };
+    until(|| {
+        clock.pass(Duration::from_secs(1));
+        kept(&file) == process.leader.revision() - 500
+    })
+    .await;
+    assert_eq!(process.leader.read().projects.len(), 2_000);
+    let mut store = file.open().unwrap();
+    assert_eq!(store.replay().unwrap(), store.load().unwrap());
 }

@@ -77,6 +77,28 @@ impl Process {
         holder: &str,
         clock: &Arc<Time>,
     ) -> Self {
+        Self::with(gate, place, holder, clock, 1_000_000)
+    }
+
+    /// One that leads and keeps so many events.
+    pub async fn keeping(
+        place: Arc<dyn Place>,
+        holder: &str,
+        clock: &Arc<Time>,
+        keep_events: u64,
+    ) -> Self {
+        let process = Self::with(Arc::default(), place, holder, clock, keep_events);
+        until(|| process.leader.leads()).await;
+        process
+    }
+
+    fn with(
+        gate: Arc<Gate>,
+        place: Arc<dyn Place>,
+        holder: &str,
+        clock: &Arc<Time>,
+        keep_events: u64,
+    ) -> Self {
         let commits = Arc::new(AtomicI64::new(0));
         let counted = commits.clone();
         let settings = LeaderSettings {
@@ -86,6 +108,7 @@ impl Process {
             committed: Box::new(move |_, _, _| {
                 counted.fetch_add(1, Ordering::SeqCst);
             }),
+            keep_events,
         };
         let behind = gate.clone();
         let open = Box::new(move || {

@@ -70,6 +70,10 @@ async fn an_agent_is_let_in_and_works() {
         house.until_machine(machine, "it is judged", |it| it.status.attestation.is_some()).await;
     let verdict = attested.status.attestation.expect("it is judged");
     assert_eq!(verdict.finding, Finding::Learning, "{verdict:?}");
+    // What it rests on is kept beside the machine, not in it.
+    assert!(verdict.pcrs.is_empty());
+    let judged = house.plane.leader.read().judgements.get(machine.uuid()).cloned();
+    assert_eq!(judged.expect("it is kept").status.pcrs.len(), pcrs.len());
     let order = only_order(&web).await;
     assert!(matches!(order.command, AgentCommand::BurnIn { .. }), "{order:?}");
 

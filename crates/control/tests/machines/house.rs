@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use control::agents::Orders;
 use control::api::Metrics;
-use control::carriers::{CarrierSettings, Carriers, start_with};
+use control::carriers::{CarrierSettings, Carriers, Retention, start_with};
 use control::cell::{Ask, Call, Reply};
 use control::identity::{Authority, ClientAuth, KeyProvider, Names};
 use control::images::ImageStore;
@@ -76,6 +76,7 @@ impl House {
             machine: Arc::new(settings),
             clock: clock.clone(),
             committed: Box::new(|_, _, _| {}),
+            keep_events: 1_000_000,
         };
         let open = move || {
             let store: Box<dyn record::Store> = Box::new(Sqlite::open(&record)?);
@@ -91,6 +92,7 @@ impl House {
             orders: Orders::new(),
             metrics: Metrics::new().into(),
             clock: clock.clone(),
+            retention: Retention::default(),
             directory: folder.path().to_owned(),
             agent_url: String::new(),
         };

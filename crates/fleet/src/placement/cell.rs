@@ -46,7 +46,7 @@ pub struct HostSpec {
 /// Nobody, in a list that is threaded through a table.
 pub(super) const NONE: u32 = u32::MAX;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HostRow {
     pub state: StateId,
     /// Where in the list of its state.
@@ -56,7 +56,7 @@ pub(super) struct HostRow {
     pub first: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct InstanceRow {
     pub generation: u32,
     pub host: u32,
@@ -75,7 +75,7 @@ pub(super) const WHOLE: u8 = 0xFF;
 pub(super) const SPLIT: u8 = 0xFE;
 
 /// A kind, and the pools whose hosts could take it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct KindRow {
     pub kind: Kind,
     /// In the order in which they are tried; those of equal rank compete by fit.
@@ -83,13 +83,15 @@ pub(super) struct KindRow {
 }
 
 /// All of it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cell {
     pub(super) hosts: Vec<HostRow>,
     pub(super) instances: Vec<InstanceRow>,
     /// Rows of instances that left.
     pub(super) spare: Vec<u32>,
     pub(super) splits: HashMap<u32, [Resources; NODES]>,
+    /// Rows of hosts that were taken out.
+    spare_hosts: Vec<u32>,
     pub(super) states: States,
     pub(super) pools: Vec<Pool>,
     pub(super) kinds: Vec<KindRow>,
@@ -113,11 +115,36 @@ impl Cell {
         }
         let (free, nodes) = (shape.whole(), shape.counted_nodes());
         let pool = self.pool(shape);
-        let host = u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts");
         let place = self.places.intern(spec.place);
+        let state = State { pool, open: true, lifetime: Lifetime::Unknown, free, nodes };
+        if let Some(host) = self.spare_hosts.pop() {
+            self.hosts[host as usize].place = place;
+            self.change_state(host, state);
+            return Ok(Host(host));
+        }
+        let host = u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts");
         self.hosts.push(HostRow { state: StateId(NONE), position: NONE, place, first: NONE });
-        self.enter(host, State { pool, open: true, lifetime: Lifetime::Unknown, free, nodes });
+        self.enter(host, state);
         Ok(Host(host))
+    }
+
+    /// Takes a host without instances out. Its handle stands for a later one some day.
+    pub fn remove_host(&mut self, host: Host) -> Result<(), Refusal> {
+        if self.whole(host).is_none() {
+            return Err(Refusal::Gone);
+        }
+        if self.hosts[host.0 as usize].first != NONE {
+            return Err(Refusal::Occupied);
+        }
+        // A shape with nothing to give: nothing fits there, and sums pass over it.
+        let pool = self.pool(Shape { nodes: Vec::new(), labels: BTreeMap::new() });
+        let (free, nodes) = (Resources::default(), Box::default());
+        self.change_state(
+            host.0,
+            State { pool, open: false, lifetime: Lifetime::Unknown, free, nodes },
+        );
+        self.spare_hosts.push(host.0);
+        Ok(())
     }
 
     fn pool(&mut self, shape: Shape) -> PoolId {
@@ -228,7 +255,7 @@ impl Cell {
 
     /// How many hosts there are.
     pub fn hosts(&self) -> usize {
-        self.hosts.len()
+        self.hosts.len() - self.spare_hosts.len()
     }
 
     /// How many instances have their place.

@@ -25,7 +25,7 @@ impl Cell {
     /// one, from one that the `salt` says: this is asked only when nothing fits.
     pub fn decide_eviction(&self, request: &Request, salt: u64) -> Result<Eviction, Refusal> {
         self.check_quota(request)?;
-        let count = self.hosts() as u64;
+        let count = self.hosts.len() as u64;
         let found = (0..count)
             .map(|step| Host(((salt % count.max(1) + step) % count) as u32))
             .filter_map(|host| self.evict_from(request, host))
@@ -44,6 +44,7 @@ impl Cell {
         }
         let mut lesser: Vec<(u8, u32, Allocation)> = self
             .instances(host)
+            .filter(|one| !self.is_placeholder(*one))
             .filter_map(|one| self.kind_of(one).map(|kind| (kind, one)))
             .filter(|(other, _)| other.priority < kind.priority)
             .map(|(other, one)| (other.priority, u32::MAX - other.resources.millicores, one))

@@ -74,6 +74,10 @@ impl Cell {
             }),
         };
         for row in self.states.iter() {
+            if self.pools[row.state.pool.0 as usize].whole.is_none() {
+                // They were taken out.
+                continue;
+            }
             let found = self.first_unmet(kind, &row.state);
             if row.state.open && found != Some(Constraint::Labels) {
                 told.most_free = most(&told.most_free, &row.state.free);

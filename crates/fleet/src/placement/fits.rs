@@ -80,3 +80,23 @@ pub fn change(
         }
     }
 }
+
+/// Whether an instance can lie so on what is free: how it lay when it was decided.
+pub fn fits_as(taken: &Resources, free: &Resources, nodes: &[Resources], share: &Share) -> bool {
+    if !taken.fits_in(free) {
+        return false;
+    }
+    match share {
+        Share::Whole => nodes.is_empty(),
+        Share::Node(at) => {
+            nodes.get(usize::from(*at)).is_some_and(|node| of_node(taken).fits_in(node))
+        }
+        Share::Split(shares) => {
+            let there = shares.iter().zip(nodes).all(|(share, node)| share.fits_in(node));
+            let beyond = shares.iter().skip(nodes.len()).all(Resources::is_none);
+            // Each is at most what a host has free, so that the sum can be counted.
+            let sum = || shares.iter().fold(Resources::default(), |sum, share| sum.plus(share));
+            !nodes.is_empty() && there && beyond && sum() == of_node(taken)
+        }
+    }
+}

@@ -18,7 +18,7 @@ impl Cell {
         let Some(first) = requests.first() else { return Err(refused) };
         let Some(level) = self.empty_home(first) else { return Err(refused) };
         let mut tried = std::collections::BTreeSet::new();
-        for host in 0..u32::try_from(self.hosts()).expect("fewer than 2^32 hosts") {
+        for host in 0..u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts") {
             if !tried.insert(self.domain_at(level, host)) {
                 continue;
             }
@@ -44,7 +44,7 @@ impl Cell {
         salt: u64,
     ) -> Option<Vec<Choice>> {
         let domain = self.domain_at(level, host);
-        let all = host..u32::try_from(self.hosts()).expect("fewer than 2^32 hosts");
+        let all = host..u32::try_from(self.hosts.len()).expect("fewer than 2^32 hosts");
         let inside: Vec<u32> = all.filter(|at| self.domain_at(level, *at) == domain).collect();
         let start = inside.into_iter().find_map(|at| self.fits_at(&requests[0], Host(at)))?;
         self.try_gang(requests, Some(start), salt).ok()

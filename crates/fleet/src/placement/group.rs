@@ -25,7 +25,7 @@ pub struct GroupSpec {
 pub struct Group(pub(super) u32);
 
 /// A group and where its members are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct GroupRow {
     pub spec: GroupSpec,
     /// For each spread, then for the affinity: members by domain, sorted.

@@ -9,7 +9,7 @@
 //! [`state`], [`fits`] (the one test of feasibility, for deciding, for committing and for
 //! admission on the host), [`pool`], [`cell`] (everything together), then one file an
 //! operation: [`decide`], [`commit`], [`gang`], [`evict`], [`capacity`], [`explain`],
-//! [`optimise`].
+//! [`optimise`], [`restore`], [`totals`].
 
 pub mod capacity;
 pub mod cell;
@@ -26,8 +26,10 @@ pub mod pool;
 pub mod project;
 pub mod refusal;
 mod repack;
+pub mod restore;
 pub mod state;
 pub mod topology;
+pub mod totals;
 
 pub use cell::{Allocation, Cell, Host, HostSpec};
 pub use decide::{Choice, Request};

@@ -61,7 +61,7 @@ impl Shape {
 type Key = (u32, u32, StateId);
 
 /// A pool: its shape, and its open states in the order in which they are tried.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pool {
     pub shape: Shape,
     pub whole: Resources,

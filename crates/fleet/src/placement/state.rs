@@ -31,14 +31,14 @@ pub(super) struct State {
 pub(super) struct StateId(pub u32);
 
 /// A state and its hosts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Row {
     pub state: State,
     pub hosts: Vec<u32>,
 }
 
 /// All states that some host is in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct States {
     rows: Vec<Row>,
     known: HashMap<State, StateId, Fast>,

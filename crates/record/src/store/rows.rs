@@ -44,6 +44,8 @@ impl<'a> Key<'a> {
             Change::EffectSettled { id, .. } => Key::Effect(*id),
             Change::Idempotent(row) => Key::Idempotent(&row.key),
             Change::IdempotentForgotten { key } => Key::Idempotent(key),
+            Change::OperationForgotten { id } => Key::Operation(*id),
+            Change::StepForgotten { operation, index } => Key::Step(*operation, *index),
         }
     }
 
@@ -117,6 +119,10 @@ fn cells(change: &Change) -> (&'static Table, Vec<Cell<'_>>) {
             (&IDEMPOTENCY, vec![key, digest, reply, Int(row.expires.micros())])
         }
         Change::IdempotentForgotten { key } => (&IDEMPOTENCY, vec![Text(key)]),
+        Change::OperationForgotten { id } => (&OPERATIONS, vec![cell_id(id)]),
+        Change::StepForgotten { operation, index } => {
+            (&STEPS, vec![cell_id(operation), Int(i64::from(*index))])
+        }
     }
 }
 
@@ -127,6 +133,8 @@ fn removes(change: &Change) -> bool {
         Change::ObjectRemoved { .. }
             | Change::EffectSettled { .. }
             | Change::IdempotentForgotten { .. }
+            | Change::OperationForgotten { .. }
+            | Change::StepForgotten { .. }
     )
 }
 

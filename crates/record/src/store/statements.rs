@@ -67,6 +67,9 @@ pub(crate) const RENEW_LEASE: &str =
 pub(crate) const RELEASE_LEASE: &str =
     "UPDATE leases SET holder = NULL WHERE name = $1 AND holder = $2 AND number = $3";
 
+/// The column of the steps that is a key and a number.
+const NUMBER: &str = "number";
+
 /// A table and its columns, keys first.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -118,26 +121,33 @@ impl Table {
 
     /// Deletes so many rows by their keys.
     pub(crate) fn delete(&self, rows: usize) -> String {
-        let keys = self.columns[..self.keys].join(", ");
-        let values = placeholders(rows, self.keys);
-        format!("DELETE FROM {} WHERE ({keys}) IN (VALUES {values})", self.name)
+        let keys = &self.columns[..self.keys];
+        let values = placeholders_as(rows, keys.len(), |column| keys[column] == NUMBER);
+        format!("DELETE FROM {} WHERE ({}) IN (VALUES {values})", self.name, keys.join(", "))
     }
 }
 
 /// `($1, $2), ($3, $4)` for two rows of two.
 fn placeholders(rows: usize, columns: usize) -> String {
+    placeholders_as(rows, columns, |_| false)
+}
+
+/// The same, where some columns say that they are numbers: what stands in `VALUES` without a
+/// table to go into is text to PostgreSQL.
+fn placeholders_as(rows: usize, columns: usize, number: impl Fn(usize) -> bool) -> String {
     assert!(rows > 0 && columns > 0, "a statement without values");
     let mut text = String::new();
-    for number in 1..=rows * columns {
-        text.push_str(match (number % columns == 1 || columns == 1, number) {
-            (true, 1) => "(",
-            (true, _) => ", (",
-            (false, _) => ", ",
-        });
-        let _ = write!(text, "${number}");
-        if number % columns == 0 {
-            text.push(')');
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let place = row * columns + column + 1;
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = match number(column) {
+                true => write!(text, "{comma}CAST(${place} AS BIGINT)"),
+                false => write!(text, "{comma}${place}"),
+            };
         }
+        text.push(')');
     }
     text
 }
@@ -156,6 +166,11 @@ mod tests {
         assert_eq!(
             OBJECTS.delete(2),
             "DELETE FROM objects WHERE (kind, id) IN (VALUES ($1, $2), ($3, $4))"
+        );
+        assert_eq!(
+            STEPS.delete(2),
+            "DELETE FROM steps WHERE (operation, number) IN \
+             (VALUES ($1, CAST($2 AS BIGINT)), ($3, CAST($4 AS BIGINT)))"
         );
         assert_eq!(OUTBOX.delete(2), "DELETE FROM outbox WHERE (id) IN (VALUES ($1), ($2))");
         assert_eq!(BASE.select(), "SELECT key, change FROM base");

@@ -410,6 +410,9 @@ fn any_change() -> impl Strategy<Value = Change> {
             Change::Idempotent(IdempotentRow { key, digest, reply, expires: at(expires) })
         }),
         1 => word().prop_map(|key| Change::IdempotentForgotten { key }),
+        1 => few().prop_map(|id| Change::OperationForgotten { id }),
+        1 => (few(), 0..3_u32)
+            .prop_map(|(operation, index)| Change::StepForgotten { operation, index }),
     ]
 }
 
