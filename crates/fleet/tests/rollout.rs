@@ -311,6 +311,26 @@ fn a_release_that_crashes_is_taken_back_on_evidence() {
 }
 
 #[test]
+fn a_canary_that_cannot_be_changed_is_replaced() {
+    let mut site = Site::new(6, Policy::default());
+    let id = site.create(false, quick(), 3);
+    site.tell(What::Clock).expect("time goes on");
+    site.finish_all(|_, _| true);
+    site.tell(What::Clock).expect("time goes on");
+    let canaries: Vec<u32> = site.has.iter().map(|one| one.1).collect();
+    assert_eq!(canaries.len(), 2, "one of each type");
+    site.finish_all(|_, machine| machine != canaries[0]);
+    site.hour();
+    site.hour();
+    let now: Vec<u32> = site.has.iter().map(|one| one.1).collect();
+    assert!(now.len() == 2 && !now.contains(&canaries[0]), "{canaries:?} became {now:?}");
+    while !site.ended.contains_key(&id) {
+        site.hour();
+    }
+    assert_eq!(site.ended[&id], End::Complete);
+}
+
+#[test]
 fn maintenance_hours_are_kept() {
     let mut site = Site::new(4, Policy::default());
     // 2026-01-01, when the site begins, is a Thursday; open on Saturdays from six to seven.

@@ -38,7 +38,7 @@ pub(super) struct Slice {
     pub logs: [f64; FACTORS.len()],
     /// Faults on machines that have the release.
     pub faults: u32,
-    /// What innocence would have had of the same faults.
+    /// What machines with the release would have had at the rate of those without.
     pub expected: f64,
 }
 
@@ -97,8 +97,8 @@ impl Evidence {
         (span * (usize::from(self.kinds) + 1) + kind) * SIGNALS + signal
     }
 
-    /// Counts a fault. Says what innocence would have had of it, when there was something to
-    /// compare.
+    /// Counts a fault. Says for how many with the release it stands when it is one without,
+    /// and nothing when there was nothing to compare.
     pub fn count(&mut self, trial: &Trial) -> Option<f64> {
         let mut share = None;
         for (span, seconds) in SPANS.into_iter().enumerate() {
@@ -108,7 +108,8 @@ impl Evidence {
                 continue;
             }
             let steps = steps(with, without, trial.age.is_some());
-            let expected = with / (with + without);
+            // A fault without it stands for so many with it.
+            let expected = if trial.age.is_none() { with / without } else { 0.0 };
             for kind in [0, usize::from(trial.kind) + 1] {
                 for signal in [0, trial.signal as usize + 1] {
                     let at = self.at(span, kind, signal);

@@ -31,7 +31,7 @@ pub enum Hold {
     Baking,
     /// There were too few faults, on either side, to exclude what this wave must exclude.
     Unsure,
-    /// The odds are against it, and not yet beyond doubt. No further machine is changed.
+    /// The odds are against it, and not yet beyond doubt. It goes on one machine at a time.
     Suspect,
     /// Another rollout that came together with it goes back first.
     Rival,
@@ -43,7 +43,7 @@ pub enum Hold {
 pub enum Blame {
     /// The release.
     Release,
-    /// The release together with that of another rollout: it came later, so it goes.
+    /// The release together with that of another rollout, which reached more machines.
     Together(RolloutId),
     /// A person wanted it.
     Person,
@@ -52,9 +52,13 @@ pub enum Blame {
 /// Which of several rollouts are accused beyond doubt: the e-BH procedure (Wang and Ramdas).
 /// Of those that it names at most a part of `false_part` is innocent, in the mean, however the
 /// rollouts depend on each other.
-pub(super) fn accused(mut odds: Vec<(f64, RolloutId)>, false_part: f64) -> Vec<RolloutId> {
+pub(super) fn accused(
+    mut odds: Vec<(f64, RolloutId)>,
+    family: f64,
+    false_part: f64,
+) -> Vec<RolloutId> {
     odds.sort_by(|one, two| two.0.total_cmp(&one.0).then(one.1.cmp(&two.1)));
-    let all = odds.len() as f64;
+    let all = family.max(odds.len() as f64);
     let beyond = |(at, (log, _)): &(usize, &(f64, RolloutId))| {
         *log >= ln(all / (false_part * (*at as f64 + 1.0)))
     };
@@ -70,10 +74,11 @@ mod tests {
     #[test]
     fn many_rollouts_need_higher_odds_and_share_them() {
         let id = RolloutId;
-        assert_eq!(accused(vec![(ln(60.0), id(0))], 0.02), [id(0)]);
+        assert_eq!(accused(vec![(ln(60.0), id(0))], 1.0, 0.02), [id(0)]);
+        assert_eq!(accused(vec![(ln(60.0), id(0))], 20.0, 0.02), []);
         let among = |odds: &[f64]| {
             let all = odds.iter().zip(0..).map(|(odds, at)| (ln(*odds), id(at))).collect();
-            accused(all, 0.02)
+            accused(all, 4.0, 0.02)
         };
         assert_eq!(among(&[60.0, 1.0, 1.0, 1.0]), []);
         assert_eq!(among(&[210.0, 1.0, 1.0, 1.0]), [id(0)]);

@@ -9,8 +9,18 @@ use super::told::Told;
 
 /// Of the faults beyond what was expected, this part lies where another rollout is too…
 const SHARED_EXCESS: f64 = 0.8;
-/// …though at most this part of the machines does: then it is both together.
+/// …though at most this part of the machines does…
 const SHARED_EXPECTED: f64 = 0.6;
+/// …and so many faults would fall there by chance once in twenty thousand times, there being
+/// some twenty others: then it is both together.
+const SHARED_LOG: f64 = 9.9;
+/// So many faults beyond what was expected, at least.
+const SHARED_LEAST: f64 = 3.0;
+
+/// Rollouts with such odds against them are kept apart when machines are matched: who has one
+/// is compared with others that have it. The rest would only divide the fleet into strata too
+/// small to compare anything in.
+const APART: f64 = 2.0;
 
 impl Rollouts {
     /// Judges all rollouts, and lets those go on that may.
@@ -18,7 +28,7 @@ impl Rollouts {
         let judged = self.runs.iter().filter(|run| run.judged());
         let odds: Vec<(f64, RolloutId)> =
             judged.map(|run| (run.evidence.log_odds(), run.id)).collect();
-        for id in accused(odds.clone(), self.policy.false_part) {
+        for id in accused(odds.clone(), f64::from(self.policy.family), self.policy.false_part) {
             // One that went back as another's rival a moment ago is on its way already.
             if self.runs[id.0 as usize].judged() {
                 self.condemn(id, decisions);
@@ -29,24 +39,20 @@ impl Rollouts {
                 self.decide_one(id, log, decisions);
             }
         }
-        self.suspects = 0;
-        for run in self.runs.iter_mut().filter(|run| !run.ended()) {
-            run.proven = run.judged()
-                && run.wave + 1 == run.spec.waves.len() as u32
-                && run.spec.waves.len() > 1
-                && run.evidence.log_odds() < ln(self.policy.caution) / 2.0;
-            self.suspects |= if run.proven { 0 } else { run.bit() };
-        }
+        let apart = |run: &&Run| run.reverting() || run.evidence.log_odds() >= ln(APART);
+        let active = self.runs.iter().filter(|run| !run.ended());
+        self.suspects = active.filter(apart).fold(0, |bits, run| bits | run.bit());
     }
 
-    /// Rolls one back: by itself, or the later of two that are bad only together.
+    /// Rolls one back: by itself, or one of two that are bad only together.
     fn condemn(&mut self, id: RolloutId, decisions: &mut Vec<Decision>) {
         let Some(rival) = self.rival_of(id) else {
             self.roll_back(id, Blame::Release, decisions);
             return;
         };
-        let begun = |id: RolloutId| (self.runs[id.0 as usize].begun, id);
-        let (elder, younger) = match begun(id) > begun(rival) {
+        // Who reached fewer machines came later to those that both have, and is sooner back.
+        let reached = |id: RolloutId| (self.runs[id.0 as usize].with, std::cmp::Reverse(id));
+        let (elder, younger) = match reached(id) < reached(rival) {
             true => (rival, id),
             false => (id, rival),
         };
@@ -66,11 +72,12 @@ impl Rollouts {
         let whole = run.evidence.whole();
         let excess = f64::from(whole.faults) - whole.expected;
         let mut rivals = run.shared.iter().filter(|(rival, (faults, expected))| {
-            let outside = f64::from(whole.faults - faults);
+            let share = (expected / whole.expected.max(1e-9)).clamp(1e-3, 1.0);
             self.runs[rival.0 as usize].judged()
+                && excess >= SHARED_LEAST
                 && f64::from(*faults) - expected >= SHARED_EXCESS * excess
-                && *expected <= SHARED_EXPECTED * whole.expected
-                && outside <= 2.0 * (whole.expected - expected) + 2.0
+                && share <= SHARED_EXPECTED
+                && f64::from(*faults) * -ln(share) >= SHARED_LOG
         });
         rivals.next_back().map(|(rival, _)| *rival)
     }
@@ -107,9 +114,11 @@ impl Rollouts {
         let (whole, kind) = self.bounds(run);
         let unsure = wave.exclude.is_some_and(|factor| whole > factor)
             || wave.exclude_kind.is_some_and(|factor| kind > factor);
+        // When every machine has it nothing more can be learned, and doubt convicts nobody.
+        let over = run.wave + 1 == run.spec.waves.len() as u32 && !changing && !baking;
         let all = [
             (Hold::Rival, run.rival.is_some()),
-            (Hold::Suspect, log >= ln(policy.caution)),
+            (Hold::Suspect, log >= ln(policy.caution) && !over),
             (Hold::Unheard, unheard),
             (Hold::Changing, changing),
             (Hold::Baking, baking),
@@ -167,7 +176,7 @@ impl Rollouts {
             seen_hours: run.seen as f64 / 3_600.0,
             coverage: run.heard,
             odds: exp(evidence.log_odds()),
-            needed: judged as f64 / self.policy.false_part,
+            needed: (judged as f64).max(f64::from(self.policy.family)) / self.policy.false_part,
             faults: whole.faults,
             expected: whole.expected,
             about,

@@ -11,7 +11,7 @@ use super::state::{Pattern, Rollouts, Run, Seen, Window};
 use crate::placement::Domain;
 
 /// What machines must have in common to be compared: hardware type, load, and the other
-/// releases that are on trial.
+/// releases that are under suspicion.
 type Stratum = (u16, u8, Pattern);
 
 /// Seconds in which machines of each stratum were seen.

@@ -82,7 +82,12 @@ impl Wave {
             wave(Extent::Racks(1), 50, 2_400, 24, 8.0, 32.0),
             wave(Extent::Permille(50), 150, 60_000, 24, 2.0, 4.0),
             wave(Extent::Permille(250), 1_500, 100_000, 12, 2.0, 2.0),
-            wave(Extent::Rest, 5_000, 100_000, 12, 2.0, 2.0),
+            // When all have it there is nobody left to compare with.
+            Wave {
+                exclude: None,
+                exclude_kind: None,
+                ..wave(Extent::Rest, 5_000, 100_000, 12, 2.0, 2.0)
+            },
         ]
     }
 }
@@ -138,6 +143,12 @@ pub struct Policy {
     pub false_part: f64,
     /// Odds from which a rollout waits for more evidence before it changes another machine.
     pub caution: f64,
+    /// A rollout that waits for evidence changes one machine in this time, so that there is
+    /// some: faults in the first hours after a change are not learned of by waiting.
+    pub probe: Duration,
+    /// Odds are high enough when they are for at least so many rollouts at once: there will be
+    /// others later.
+    pub family: u32,
     /// The chance that a gate excludes a regression that is there.
     pub missed: f64,
     /// The part of changes that fails with a good release.
@@ -169,6 +180,8 @@ impl Default for Policy {
         Self {
             false_part: 0.02,
             caution: 10.0,
+            probe: minutes(180),
+            family: 20,
             missed: 0.01,
             failures: 0.01,
             coverage: 0.8,

@@ -45,6 +45,8 @@ pub(super) struct Rack {
     pub wanted: bool,
     /// Its last faults that counted.
     pub faults: Vec<Timestamp>,
+    /// The last change that failed here and counted.
+    pub failed: Option<Timestamp>,
 }
 
 /// Where one machine is in one rollout.
@@ -116,6 +118,8 @@ pub(super) struct Run {
     /// Machines with it, and those that a person has.
     pub with: u32,
     pub persons: u32,
+    /// When a machine was changed last.
+    pub started: Timestamp,
     /// The hour, and machines begun in it.
     pub pace: (Timestamp, u32),
     /// Machines by when they were changed, within the longest span of the evidence.
@@ -128,8 +132,6 @@ pub(super) struct Run {
     pub heard: f64,
     pub evidence: Evidence,
     pub verdict: Verdict,
-    /// Whether all that its gates exclude is excluded: it confuses nobody any more.
-    pub proven: bool,
     /// The rollout that it waits for.
     pub rival: Option<RolloutId>,
     /// Faults on changed machines that have another rollout too, and those expected.
@@ -189,13 +191,15 @@ pub struct Rollouts {
     pub(super) now: Timestamp,
     /// Machines that were not heard of at the last look.
     pub(super) quiet: BTreeSet<u32>,
-    /// Rollouts that could confuse others: the rest are left out when machines are matched.
+    /// Rollouts that may do harm: machines are matched by whether they have these.
     pub(super) suspects: Pattern,
 }
 
 /// How a rollout stands, for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
+    /// When it was created.
+    pub begun: Timestamp,
     /// The wave, from 1.
     pub wave: u32,
     /// Machines that have the release.
@@ -231,6 +235,7 @@ impl Rollouts {
     pub fn progress(&self, id: RolloutId) -> Option<Progress> {
         let run = self.runs.get(id.0 as usize)?;
         Some(Progress {
+            begun: run.begun,
             wave: run.wave + 1,
             with: run.with,
             persons: run.persons,

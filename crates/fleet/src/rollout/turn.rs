@@ -130,6 +130,7 @@ impl Rollouts {
                 last: Timestamp::default(),
                 wanted: false,
                 faults: Vec::new(),
+                failed: None,
             });
         }
         self.racks[rack as usize].machines.push(machine);
@@ -170,6 +171,7 @@ impl Rollouts {
             to_revert: Default::default(),
             with: 0,
             persons: 0,
+            started: self.now,
             pace: (self.now, 0),
             recent: Default::default(),
             last_done: self.now,
@@ -177,12 +179,10 @@ impl Rollouts {
             heard: 1.0,
             evidence: Evidence::new(self.kinds),
             verdict: Verdict::Hold(vec![Hold::Changing]),
-            proven: false,
             rival: None,
             shared: BTreeMap::new(),
             spec: spec.clone(),
         });
-        self.suspects |= 1 << slot;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Which machines come next: as many as the wave and its pace allow, from racks that are free.
 
-use model::Duration;
+use model::{Duration, Timestamp};
 
 use super::fact::{Decision, Machine, RolloutId};
 use super::gate::{Hold, Verdict};
@@ -8,15 +8,21 @@ use super::release::Extent;
 use super::state::{Phase, Rollouts, Run, Stage};
 use crate::budget::Budget;
 
+/// Machines that wait to be changed, in hours of the wave's pace, at most.
+const MOST_WAITING_HOURS: u32 = 4;
+
 impl Run {
-    /// Whether it may begin with further machines.
-    fn may_start(&self) -> bool {
-        const STOPS: [Hold; 3] = [Hold::Suspect, Hold::Unheard, Hold::Rival];
-        let held = match &self.verdict {
-            Verdict::Hold(why) => why.iter().any(|one| STOPS.contains(one)),
-            _ => false,
-        };
-        self.phase == Phase::Running && !held
+    /// With how many further machines it may begin now: with as many as it likes, with one
+    /// now and then when it is under suspicion, or with none.
+    fn may_start(&self, now: Timestamp, probe: Duration) -> u32 {
+        let held = |by: Hold| matches!(&self.verdict, Verdict::Hold(why) if why.contains(&by));
+        if self.phase != Phase::Running || held(Hold::Unheard) || held(Hold::Rival) {
+            return 0;
+        }
+        match held(Hold::Suspect) {
+            true => u32::from(now >= self.started + probe),
+            false => u32::MAX,
+        }
     }
 
     /// Machines of a hardware type that this wave reaches, where that is a number.
@@ -60,22 +66,33 @@ impl Rollouts {
             let run = &mut self.runs[at];
             let hours = &run.spec.hours;
             let open = hours.is_empty() || hours.iter().any(|hours| hours.open(self.now));
-            if !open || !run.may_start() {
+            let most = run.may_start(self.now, self.policy.probe);
+            if !open || most == 0 {
                 continue;
             }
             if self.now >= run.pace.0 + Duration::from_secs(3_600) {
                 run.pace = (self.now, 0);
             }
             let id = run.id;
-            for kind in 0..self.kinds {
-                self.stage_kind(id, kind, decisions);
+            // Whoever may begin with one machine only takes one that is ready, if there is.
+            let ready = self.runs[at].staged.iter().any(|machine| !self.quiet.contains(machine));
+            if most == u32::MAX || !ready && self.runs[at].in_flight.is_empty() {
+                for kind in 0..self.kinds {
+                    self.stage_kind(id, kind, most, decisions);
+                }
             }
-            self.start_staged(budget, id, decisions);
+            self.start_staged(budget, id, most, decisions);
         }
     }
 
     /// Begins with machines of one hardware type.
-    fn stage_kind(&mut self, id: RolloutId, kind: u16, decisions: &mut Vec<Decision>) {
+    fn stage_kind(
+        &mut self,
+        id: RolloutId,
+        kind: u16,
+        mut at_most: u32,
+        decisions: &mut Vec<Decision>,
+    ) {
         let at = usize::from(kind);
         let run = &self.runs[id.0 as usize];
         // Types that came later than the rollout are not its concern.
@@ -87,14 +104,20 @@ impl Rollouts {
             let run = &mut self.runs[id.0 as usize];
             let most = run.spec.waves[run.wave as usize].per_hour;
             let room = run.target(at).saturating_sub(run.reached[at]);
+            // Who waits for the budget holds racks that others could use.
+            let waits = u32::try_from(run.staged.len()).unwrap_or(u32::MAX);
             let room = room.min(most.saturating_sub(run.pace.1));
+            let room = room.min(most.saturating_mul(MOST_WAITING_HOURS).saturating_sub(waits));
+            let room = room.min(at_most);
             if room == 0 {
                 return;
             }
             let row = &self.racks[rack as usize];
             let free = row.owner.is_none_or(|owner| owner == id) && !row.wanted;
             if free && run.may_open(at, rack) {
+                let before = decisions.len();
                 self.stage_rack(id, kind, rack, room, decisions);
+                at_most = at_most.saturating_sub((decisions.len() - before) as u32);
             }
         }
     }

@@ -18,16 +18,24 @@ impl Rollouts {
         ok: bool,
         decisions: &mut Vec<Decision>,
     ) -> Result<(), Refusal> {
-        let (now, accepted) = (self.now, self.policy.failures);
+        let (now, accepted, span) = (self.now, self.policy.failures, self.policy.rack_span);
+        let rack = self.rows.get(machine as usize).ok_or(Refusal::Unknown)?.rack as usize;
+        // A rack that vanishes while it is changed is one failure.
+        let again = self.racks[rack].failed.is_some_and(|at| at + span > now);
         let run = self.of_machine(id, machine)?;
         let Stage::Changing(since) = run.stages[machine as usize] else {
             return Err(Refusal::Stage);
         };
         run.stages[machine as usize] = if ok { Stage::Done(since) } else { Stage::Failed(since) };
         run.last_done = now;
-        run.evidence.change(ok, accepted);
+        if ok || !again {
+            run.evidence.change(ok, accepted);
+        }
         if !ok || run.reverting() {
             run.to_revert.push_back((now, machine));
+        }
+        if !ok && !again {
+            self.racks[rack].failed = Some(now);
         }
         self.landed(budget, id, machine);
         self.end_when_done(id, decisions);
@@ -44,6 +52,7 @@ impl Rollouts {
         decisions: &mut Vec<Decision>,
     ) -> Result<(), Refusal> {
         let (now, most, wait) = (self.now, self.policy.tries, self.policy.change_limit);
+        let kind = self.rows.get(machine as usize).ok_or(Refusal::Unknown)?.kind;
         let run = self.of_machine(id, machine)?;
         let Stage::Reverting(_, tries) = run.stages[machine as usize] else {
             return Err(Refusal::Stage);
@@ -57,6 +66,8 @@ impl Rollouts {
         };
         if gone {
             run.with -= 1;
+            // Another machine takes its place in the wave.
+            run.reached[usize::from(kind)] -= 1;
         } else {
             // It may be down: a little later it may not be.
             let later = wait.percent(100 * (u64::from(tries) + 1));
@@ -211,15 +222,20 @@ impl Rollouts {
         }
     }
 
-    /// Changes machines that are staged, as far as racks are free and the budget has any.
+    /// Changes machines that are staged, so many at most, as far as racks are free and the
+    /// budget has any.
     pub(super) fn start_staged(
         &mut self,
         budget: &mut Budget,
         id: RolloutId,
+        mut most: u32,
         decisions: &mut Vec<Decision>,
     ) {
         let staged: Vec<u32> = self.runs[id.0 as usize].staged.iter().copied().collect();
         for machine in staged {
+            if most == 0 {
+                return;
+            }
             if self.quiet.contains(&machine) || !self.takes_off(budget, id, machine) {
                 continue;
             }
@@ -227,6 +243,8 @@ impl Rollouts {
             run.staged.remove(&machine);
             run.stages[machine as usize] = Stage::Changing(self.now);
             run.with += 1;
+            run.started = self.now;
+            most -= 1;
             run.recent.push_back((self.now, machine));
             let pattern = self.rows[machine as usize].pattern | run.bit();
             self.set_pattern(machine, pattern);
