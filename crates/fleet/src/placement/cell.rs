@@ -11,6 +11,7 @@ use super::kind::{Kind, KindId, Lifetime};
 use super::pool::{Pool, PoolId, Shape};
 use super::project::{Project, ProjectRow};
 use super::refusal::Refusal;
+use super::reserve::Reservations;
 use super::state::{Change, NODES, State, StateId, States};
 use super::topology::{Domain, Level, Place, Places};
 
@@ -99,6 +100,7 @@ pub struct Cell {
     pub(super) groups: Vec<GroupRow>,
     pub(super) projects: Vec<ProjectRow>,
     pub(super) places: Places,
+    pub(super) reservations: Reservations,
 }
 
 impl Cell {

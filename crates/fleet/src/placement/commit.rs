@@ -61,10 +61,15 @@ impl Cell {
     pub fn release(&mut self, allocation: Allocation) -> Result<Host, Refusal> {
         self.row_of(allocation).ok_or(Refusal::Gone)?;
         let (host, _) = self.lift(allocation.at);
-        let row = &mut self.instances[allocation.at as usize];
-        row.generation = row.generation.wrapping_add(1);
-        self.spare.push(allocation.at);
+        self.bury(allocation.at);
         Ok(Host(host))
+    }
+
+    /// The handle of an instance that is nowhere becomes nobody's.
+    pub(super) fn bury(&mut self, at: u32) {
+        let row = &mut self.instances[at as usize];
+        row.generation = row.generation.wrapping_add(1);
+        self.spare.push(at);
     }
 
     /// Puts an instance that is nowhere on a host, where it is known to fit.

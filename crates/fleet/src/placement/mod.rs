@@ -9,7 +9,7 @@
 //! [`state`], [`fits`] (the one test of feasibility, for deciding, for committing and for
 //! admission on the host), [`pool`], [`cell`] (everything together), then one file an
 //! operation: [`decide`], [`commit`], [`gang`], [`evict`], [`capacity`], [`explain`],
-//! [`optimise`], [`restore`], [`totals`].
+//! [`optimise`], [`reserve`], [`overcommit`], [`restore`], [`totals`].
 
 pub mod capacity;
 pub mod cell;
@@ -22,10 +22,12 @@ pub mod gang;
 pub mod group;
 pub mod kind;
 pub mod optimise;
+pub mod overcommit;
 pub mod pool;
 pub mod project;
 pub mod refusal;
 mod repack;
+pub mod reserve;
 pub mod restore;
 pub mod state;
 pub mod topology;
@@ -37,4 +39,5 @@ pub use group::{Group, GroupSpec, Spread};
 pub use kind::{Kind, KindId, Lifetime, Numa};
 pub use project::Project;
 pub use refusal::Refusal;
+pub use reserve::Reservation;
 pub use topology::{Domain, Level, Place};
