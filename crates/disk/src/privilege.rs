@@ -24,6 +24,15 @@ pub fn become_user(name: &str) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets the kernel hold as much memory of guests as it is told of, while we may still say
+/// so. It holds only what is there anyway, and without it requests cost a little more.
+pub fn allow_locked_memory() {
+    let limit = Rlimit { current: None, maximum: None };
+    if let Err(error) = setrlimit(Resource::Memlock, limit) {
+        tracing::debug!(%error, "the limit of locked memory stays as it is");
+    }
+}
+
 /// A user's numbers, from the system's own list.
 pub fn user(name: &str) -> io::Result<(Uid, Gid)> {
     let list = std::fs::read_to_string("/etc/passwd")?;

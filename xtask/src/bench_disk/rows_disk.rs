@@ -55,10 +55,7 @@ fn beside(bench: &Bench, report: &mut Report, path: &Path) -> Result<()> {
     })?;
     let socket = service.attach("raw", false)?;
     for depth in ["1", "32"] {
-        // With many requests in flight a client that polls would keep the system's own
-        // threads, which complete them, from a core: two spinners on two cores.
-        let mut arguments = vec!["--depth", depth];
-        arguments.extend((depth != "1").then_some("--sleep"));
+        let arguments = ["--depth", depth];
         let [mine, ring, daemon] = turns(bench, |side| match side {
             0 => ours(bench, &socket, &arguments),
             1 => plain(bench, path, depth.parse()?),

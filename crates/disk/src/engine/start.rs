@@ -71,6 +71,7 @@ pub(crate) fn system(what: &'static str) -> impl Fn(io::Error) -> EngineError {
 pub fn run(settings: Settings) -> Result<(), EngineError> {
     let signals = Signals::block().map_err(system("signals cannot be waited for"))?;
     let keeper = Keeper::inherited().map_err(system("there is no keeper"))?;
+    privilege::allow_locked_memory();
     if let Some(user) = &settings.user {
         privilege::become_user(user).map_err(system("cannot become the user"))?;
     }

@@ -57,6 +57,8 @@ pub struct Mapping {
     skip: usize,
     length: usize,
     sealed: bool,
+    there: bool,
+    huge: bool,
 }
 
 // SAFETY: the memory is shared with other processes anyway; whoever touches it does so
@@ -87,13 +89,9 @@ impl Mapping {
         let whole =
             usize::try_from(end.next_multiple_of(page) - first).map_err(|_| MapError::Shape)?;
         let start = map(file, first, whole)?;
-        Ok(Mapping {
-            start,
-            whole,
-            skip: (offset - first) as usize,
-            length: length as usize,
-            sealed,
-        })
+        let there = has_no_holes(file)?;
+        let (skip, length, huge) = ((offset - first) as usize, length as usize, page > PAGE);
+        Ok(Mapping { start, whole, skip, length, sealed, there, huge })
     }
 
     /// Its first byte.
@@ -112,6 +110,14 @@ impl Mapping {
     /// Whether the file can never become shorter.
     pub fn sealed(&self) -> bool {
         self.sealed
+    }
+    /// Whether all of its file had memory when it was mapped: to hold it costs nothing.
+    pub fn is_there(&self) -> bool {
+        self.there
+    }
+    /// Whether its pages are huge ones.
+    pub fn has_huge_pages(&self) -> bool {
+        self.huge
     }
     /// The memory as a region, for records that processes share. The mapping must be
     /// kept as long as the region is used, and only its `shared` numbers be touched
@@ -144,6 +150,13 @@ fn page_of(file: BorrowedFd<'_>) -> Result<u64, MapError> {
         },
         _ => Err(MapError::NotMemory),
     }
+}
+
+/// Whether every page of a file has memory.
+fn has_no_holes(file: BorrowedFd<'_>) -> Result<bool, MapError> {
+    let stat = fstat(file).map_err(std::io::Error::from)?;
+    let blocks = u64::try_from(stat.st_blocks).unwrap_or(0);
+    Ok(blocks.saturating_mul(512) >= u64::try_from(stat.st_size).unwrap_or(u64::MAX))
 }
 
 /// Forbids that the file shrinks, where that is possible; says whether it is so.

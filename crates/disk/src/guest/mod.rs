@@ -7,7 +7,9 @@
 //! in flight keep what they point to.
 
 mod mapping;
+mod pinned;
 mod table;
 
 pub use mapping::{MapError, Mapping};
+pub use pinned::Pinned;
 pub use table::{GuestMemory, Hint, MemoryError, REGIONS_MAX, RegionSpec};

@@ -133,9 +133,14 @@ impl GuestMemory {
         self.regions.iter().map(|(spec, mapping)| (*spec, mapping.sealed()))
     }
 
-    /// Where its regions are mapped, for drivers that register memory.
+    /// Where its regions are mapped.
     pub fn mapped(&self) -> impl ExactSizeIterator<Item = (NonNull<u8>, usize)> + '_ {
         self.regions.iter().map(|(_, mapping)| (mapping.start(), mapping.len()))
+    }
+
+    /// Its mappings, by guest address.
+    pub fn mappings(&self) -> impl ExactSizeIterator<Item = &Arc<Mapping>> + '_ {
+        self.regions.iter().map(|(_, mapping)| mapping)
     }
 
     /// The guest's address of what the VMM has at `user`.

@@ -14,7 +14,7 @@ use super::media::Driver;
 use super::rounds::{FEW, Look, Served, Then};
 use super::turn::Armed;
 use super::{Front, Reactor, mark};
-use crate::guest::GuestMemory;
+use crate::guest::{GuestMemory, Mapping};
 use crate::ring::{Broken, Position, Queue, Scratch};
 use crate::vhost_user::QueueStart;
 
@@ -133,6 +133,7 @@ impl Reactor {
             armed: false,
             stopping: None,
         });
+        self.follow_memory();
         self.wake_guest(slot);
         // What a predecessor or a crash left to be told is told now.
         self.touch(Front::Guest(slot));
@@ -168,6 +169,18 @@ impl Reactor {
                 guest.queue.complain();
             }
         }
+        self.follow_memory();
+    }
+
+    /// The kernel is told of the memory that guests have now, and no other.
+    fn follow_memory(&mut self) {
+        let mut used: Vec<Arc<Mapping>> = Vec::new();
+        for mapping in self.guests.iter().flatten().flat_map(|guest| guest.memory.mappings()) {
+            if !used.iter().any(|other| Arc::ptr_eq(other, mapping)) {
+                used.push(Arc::clone(mapping));
+            }
+        }
+        self.pinned.follow(&mut self.ring, &used);
     }
 
     /// Answers of a queue are told to somebody else.
@@ -283,6 +296,8 @@ impl Reactor {
             let _ = self.ring.submit();
         }
         let position = guest.queue.close();
+        drop(guest.memory);
+        self.follow_memory();
         if let Some(done) = guest.stopping {
             let _ = done.send(Some(position));
         }

@@ -82,6 +82,8 @@ pub struct Reactor {
     said: Said,
     scratch: Scratch,
     guests: Vec<Option<Guest>>,
+    /// Their memory, as far as the kernel was told of it.
+    pinned: crate::guest::Pinned,
     sockets: Vec<Option<Socket>>,
     /// Front ends that are looked at: the others knock.
     rounds: rounds::Rounds<Front>,

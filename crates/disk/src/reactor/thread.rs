@@ -146,6 +146,7 @@ impl Reactor {
             said: Said::default(),
             scratch: Scratch::default(),
             guests: Vec::new(),
+            pinned: crate::guest::Pinned::default(),
             sockets: Vec::new(),
             rounds: Rounds::default(),
             woken: Vec::new(),

@@ -64,6 +64,7 @@ impl Reactor {
             self.hear_events();
         }
         self.publish();
+        self.pinned.go_on(&mut self.ring);
         self.submit();
         worked
     }

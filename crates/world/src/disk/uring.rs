@@ -50,7 +50,7 @@ pub struct RingSettings {
 
 impl Default for RingSettings {
     fn default() -> Self {
-        Self { entries: 256, files: 64, pieces: 64, way: Way::Deferred }
+        Self { entries: 256, files: 64, pieces: 1024, way: Way::Deferred }
     }
 }
 
@@ -213,6 +213,11 @@ impl Ring {
         let put =
             unsafe { self.ring.submitter().register_buffers_update(at as u32, &pieces, None) };
         put.map_err(RingError::failed("register memory"))
+    }
+
+    /// How much memory is registered.
+    pub fn registered_bytes(&self) -> usize {
+        self.registered.iter().map(|piece| piece.end - piece.start).sum()
     }
 
     /// The registered piece that holds all of a range.
