@@ -9,7 +9,7 @@ use super::Findings;
 use super::act::{Drawing, Step};
 use super::explore::{crash, drawn, ill, then};
 use super::judge::{self, Wrong};
-use super::rig::Rig;
+use super::rig::{Pace, Rig};
 use super::world::World;
 
 /// Steps of a long run.
@@ -43,7 +43,8 @@ struct Run<'f> {
 impl Run<'_> {
     fn go(&mut self, seed: u64) -> Result<(), Wrong> {
         let files = ModelFiles::new(self.well.clone(), self.entropy.fork(1));
-        let mut rig = Rig::open(files)?;
+        let pace = if seed % 4 < 2 { Pace::Soon } else { Pace::Late };
+        let mut rig = Rig::open_at(files, pace)?;
         let mut drawing = Drawing::new(self.entropy.fork(2), 6);
         let mut worlds = vec![World::default()];
         for number in 0..STEPS {
@@ -67,7 +68,7 @@ impl Run<'_> {
             if !reads || rig.dead() || worlds.len() > 1 || self.entropy.below(15) == 0 {
                 let files = self.restart(rig)?;
                 files.set_troubles(self.well.clone());
-                rig = Rig::open(files)?;
+                rig = Rig::open_at(files, pace)?;
                 let found = judge::find(rig.store(), &worlds)?;
                 worlds = vec![rig.probe(found).map_err(Wrong::Other)?];
             }

@@ -17,9 +17,19 @@ use super::world::World;
 /// Where bodies are longer than this they go to segments of their own.
 const INLINE: usize = 65_536;
 
+/// When the index is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Soon, as everything else is done.
+    Soon,
+    /// Only when it must be: whatever else is done finds an index that is far behind, and
+    /// the log is cleaned up to where it is written.
+    Late,
+}
+
 /// Sizes at which everything happens soon.
-pub fn settings() -> Settings {
-    Settings {
+fn settings(pace: Pace) -> Settings {
+    let soon = Settings {
         cache_bytes: 256 << 10,
         log_segment_bytes: 6 << 10,
         data_segment_bytes: 200 << 10,
@@ -29,6 +39,17 @@ pub fn settings() -> Settings {
         clean_bytes: 8 << 10,
         stamps: 16,
         ..Settings::default()
+    };
+    match pace {
+        Pace::Soon => soon,
+        Pace::Late => Settings {
+            log_segment_bytes: 2 << 10,
+            checkpoint_bytes: 1 << 20,
+            checkpoint_records: 10_000,
+            checkpoint_micros: 1_000_000_000,
+            clean_bytes: 1 << 10,
+            ..soon
+        },
     }
 }
 
@@ -84,7 +105,15 @@ impl Rig {
     /// # Errors
     /// What the store says.
     pub fn open(files: ModelFiles) -> Result<Self, StoreError> {
-        let opened = Store::open(files.clone(), settings());
+        Self::open_at(files, Pace::Soon)
+    }
+
+    /// Opens a store that writes its index down at this pace.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn open_at(files: ModelFiles, pace: Pace) -> Result<Self, StoreError> {
+        let opened = Store::open(files.clone(), settings(pace));
         let (store, writer, opened) = opened.inspect_err(|_| files.cut_off())?;
         let now = Timestamp::from_micros(1_000_000);
         Ok(Self { files, opened, store, writer, now, orderly: false })
