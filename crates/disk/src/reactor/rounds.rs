@@ -12,8 +12,9 @@
 use volume::qos::{Shares, Turn};
 
 /// What is done for one before those that had nothing are looked at again, in units of
-/// [`volume::qos::cost`]: four requests of one block.
-const BATCH: u32 = 8;
+/// [`volume::qos::cost`]: eight requests of one block. With four, heavy clients whose
+/// queue happens to be short are taken for light ones, and told one by one.
+const BATCH: u32 = 16;
 /// At most so many requests are a little.
 pub(super) const FEW: u16 = 4;
 /// What is done before completions are looked at, and the lane does what it does by
