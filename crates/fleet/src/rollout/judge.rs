@@ -88,13 +88,15 @@ impl Rollouts {
             Phase::Paused => vec![Hold::Paused],
             _ => self.holds(run, log),
         };
+        // Doubt alone does not close the gate, it holds the pace: a machine in some hours, from
+        // the next wave when this one has no more to learn from.
+        let go = why.iter().all(|why| *why == Hold::Suspect);
         let verdict = if why.is_empty() { Verdict::Go } else { Verdict::Hold(why) };
         if verdict != run.verdict {
             let evidence = Box::new(self.told(id));
             let verdict = verdict.clone();
             decisions.push(Decision::Verdict { rollout: id, verdict, evidence });
         }
-        let go = verdict == Verdict::Go;
         self.runs[id.0 as usize].verdict = verdict;
         if go {
             self.go_on(id, decisions);
