@@ -309,9 +309,14 @@ impl Accounts {
         change: impl FnOnce(&mut Vec<AccessKey>) -> Result<(), AccountsError>,
     ) -> Result<(), AccountsError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut keys: Vec<AccessKey> =
+        let before: Vec<AccessKey> =
             current.keys.values().map(|key| AccessKey::clone(key)).collect();
+        let mut keys = before.clone();
         change(&mut keys)?;
+        if file::alike(&before, &keys) {
+            // Nothing to write: a start with the same keys goes on where the disk is full.
+            return Ok(());
+        }
         if let Some((path, provider)) = &self.place {
             file::write(path, provider, &keys)?;
         }

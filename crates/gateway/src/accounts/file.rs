@@ -121,11 +121,19 @@ pub(super) fn write(
     keys: &KeyProvider,
     known: &[AccessKey],
 ) -> Result<(), AccountsError> {
+    let sealed = keys.wrap(Purpose::Accounts, &json(known));
+    Ok(crate::sealing::write_private(path, &sealed)?)
+}
+
+/// Whether both would be written alike.
+pub(super) fn alike(one: &[AccessKey], other: &[AccessKey]) -> bool {
+    json(one) == json(other)
+}
+
+fn json(known: &[AccessKey]) -> Zeroizing<Vec<u8>> {
     let mut lines: Vec<Line> = known.iter().map(Line::from).collect();
     lines.sort_by(|a, b| a.access_key.cmp(&b.access_key));
-    let json = Zeroizing::new(serde_json::to_vec(&lines).expect("lines are plain"));
-    let sealed = keys.wrap(Purpose::Accounts, &json);
-    Ok(crate::sealing::write_private(path, &sealed)?)
+    Zeroizing::new(serde_json::to_vec(&lines).expect("lines are plain"))
 }
 
 /// The account that the first start makes.

@@ -36,6 +36,23 @@ fn the_first_start_makes_a_key_that_is_there_at_the_second_and_sealed_on_disk() 
 }
 
 #[test]
+fn what_is_known_already_is_not_written_again() {
+    let place = directory("accounts-again");
+    let keys = Arc::new(KeyProvider::open(&place).expect("keys"));
+    let (accounts, _) = Accounts::open(&place, keys).expect("made");
+    let written = || std::fs::read(place.join("accounts.sealed")).expect("there");
+    let import = |json: &str| accounts.import(Accounts::parse(json).expect("a list"));
+    import(TWO).expect("written");
+    // Each writing is sealed anew, so that no two are the same bytes.
+    let first = written();
+    import(TWO).expect("known");
+    assert_eq!(written(), first);
+    import(&TWO.replace("s2", "s3")).expect("written");
+    assert_ne!(written(), first);
+    let _ = std::fs::remove_dir_all(&place);
+}
+
+#[test]
 fn a_change_is_seen_at_once_by_a_thread_that_has_looked_before() {
     let accounts = Accounts::fixed(Accounts::parse(TWO).expect("a list"));
     assert!(accounts.snapshot().key("OTHER").is_some());
