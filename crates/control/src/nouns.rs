@@ -291,27 +291,12 @@ impl Nouns {
             Meaning::Image(image) => drop(self.images.put(image)),
             Meaning::Policy(policy) => drop(self.policies.put(policy)),
             Meaning::Judgement(judgement) => drop(self.judgements.put(judgement)),
-            Meaning::Project(project) => {
-                self.placing.put_project(&project.name, &project.spec.quota);
-                drop(self.projects.put(project));
-            }
             Meaning::Token(token) => drop(self.tokens.put(token)),
-            Meaning::InstanceType(made) => {
-                self.placing.put_type(&made);
-                drop(self.types.put(made));
-            }
-            Meaning::PlacementGroup(made) => {
-                self.placing.put_group(&made);
-                drop(self.groups.put(made));
-            }
-            Meaning::Host(host) => {
-                self.placing.put_host(&host, self.machines.get(host.uuid()));
-                drop(self.hosts.put(host));
-            }
-            Meaning::Instance(instance) => {
-                self.placing.put_instance(&instance);
-                drop(self.instances.put(instance));
-            }
+            Meaning::Project(_)
+            | Meaning::InstanceType(_)
+            | Meaning::PlacementGroup(_)
+            | Meaning::Host(_)
+            | Meaning::Instance(_) => self.take_placed(meaning),
             Meaning::Removed(kind, id) => self.remove(&kind, id),
             Meaning::Operation(operation) => {
                 self.operations.insert(operation.id, operation);
@@ -334,6 +319,33 @@ impl Nouns {
                 self.steps.remove(&id);
             }
             Meaning::StepForgotten | Meaning::Unknown => {}
+        }
+    }
+
+    /// Takes in what placement is about: the engine first, then the shelf.
+    fn take_placed(&mut self, meaning: Meaning) {
+        match meaning {
+            Meaning::Project(project) => {
+                self.placing.put_project(&project.name, &project.spec.quota);
+                drop(self.projects.put(project));
+            }
+            Meaning::InstanceType(made) => {
+                self.placing.put_type(&made);
+                drop(self.types.put(made));
+            }
+            Meaning::PlacementGroup(made) => {
+                self.placing.put_group(&made);
+                drop(self.groups.put(made));
+            }
+            Meaning::Host(host) => {
+                self.placing.put_host(&host, self.machines.get(host.uuid()));
+                drop(self.hosts.put(host));
+            }
+            Meaning::Instance(instance) => {
+                self.placing.put_instance(&instance);
+                drop(self.instances.put(instance));
+            }
+            _ => unreachable!("dispatched by take"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What people ask of projects and tokens.
 
 use model::problem::{ErrorCode, Problem};
-use model::project::{Project, ProjectStatus, Token, TokenSpec, TokenStatus};
+use model::project::{Project, ProjectSpec, ProjectStatus, Token, TokenSpec, TokenStatus};
 use world::entropy::new_id;
 
 use super::{Call, Cell, Draft, Reply, check_name, not_found, taken};
@@ -28,17 +28,7 @@ pub fn answer(cell: &Cell, draft: &mut Draft<'_>) -> Result<Reply, Problem> {
             draft.put(&project);
             Ok(Reply::Project(Box::new(project)))
         }
-        Call::UpdateProject { project, spec } => {
-            let known = cell.nouns.projects.find(project);
-            let known = known.ok_or_else(|| not_found("project", project))?;
-            draft.expect(known.generation)?;
-            let mut project = Project::clone(known);
-            project.spec = spec.clone();
-            project.generation += 1;
-            project.updated = draft.now;
-            draft.put(&project);
-            Ok(Reply::Project(Box::new(project)))
-        }
+        Call::UpdateProject { project, spec } => update_project(cell, draft, project, spec),
         Call::RemoveProject { project } => remove_project(cell, draft, project),
         Call::CreateToken { name, spec, digest } => create_token(cell, draft, name, spec, digest),
         Call::RemoveToken { token } => {
@@ -48,6 +38,22 @@ pub fn answer(cell: &Cell, draft: &mut Draft<'_>) -> Result<Reply, Problem> {
         }
         _ => unreachable!("dispatched by the cell"),
     }
+}
+
+fn update_project(
+    cell: &Cell,
+    draft: &mut Draft<'_>,
+    name: &str,
+    spec: &ProjectSpec,
+) -> Result<Reply, Problem> {
+    let known = cell.nouns.projects.find(name).ok_or_else(|| not_found("project", name))?;
+    draft.expect(known.generation)?;
+    let mut project = Project::clone(known);
+    project.spec = spec.clone();
+    project.generation += 1;
+    project.updated = draft.now;
+    draft.put(&project);
+    Ok(Reply::Project(Box::new(project)))
 }
 
 fn remove_project(cell: &Cell, draft: &mut Draft<'_>, name: &str) -> Result<Reply, Problem> {

@@ -88,8 +88,8 @@ async fn a_quota_holds_and_can_be_changed() {
     assert_eq!(problem(refused).await.code, ErrorCode::Forbidden);
 }
 
-#[tokio::test]
-async fn groups_keep_apart_and_a_drained_machine_is_emptied() {
+/// Two of a group that keeps apart, on the two hosts that there are.
+async fn two_apart() -> House {
     let house = House::new().await;
     let offer = json!({ "nodes": [{ "millicores": 8_000, "memory_mib": 32_768 }] });
     let path = "/v1/machines/m-alpha/host";
@@ -108,10 +108,20 @@ async fn groups_keep_apart_and_a_drained_machine_is_emptied() {
         hosts.push(made.status.host.unwrap());
     }
     assert_ne!(hosts[0], hosts[1]);
+    house
+}
+
+#[tokio::test]
+async fn groups_keep_apart() {
+    let house = two_apart().await;
     let third = problem(create(&house, "c", json!({ "group": "apart" })).await).await;
     assert_eq!(third.code, ErrorCode::NoRoom);
     assert!(third.detail.contains("ruled out by the group"), "{}", third.detail);
+}
 
+#[tokio::test]
+async fn a_drained_machine_is_emptied_as_far_as_others_have_room() {
+    let house = two_apart().await;
     let drain = post("operator", "/v1/machines/m-beta/drain", &json!({ "reason": "new fan" }));
     let drained = json_of(house.send(drain).await).await;
     assert_eq!(drained["spec"]["drain"]["by"], "operator");
