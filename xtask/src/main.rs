@@ -35,6 +35,9 @@ cargo xtask COMMAND
                             every moment
   sim gateway [--seeds N] [--states N] [--seed N] [--sequence N]
                             the store of the objects on model files, the same
+  sim rollout [--machines N] [--releases N] [--seed N]
+                            releases on a simulated fleet, some of them bad: which are
+                            taken back, and how far they came
   bench disk [--seconds N] [--rounds N] [--rows LIST]
                             the disk service beside its peers, on this machine; and
                             the instructions that each layer adds to a request

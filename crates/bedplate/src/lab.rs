@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use lab::simulated::{Findings, Options, matrix, run as simulate};
 use lab::{LabMachine, Rack, RackSpec, Remains};
 
-use crate::{bench_fleet, demo, disk_client, disk_instructions, sim_disk, sim_gateway};
+use crate::{
+    bench_fleet, demo, disk_client, disk_instructions, sim_disk, sim_gateway, sim_rollout,
+};
 
 /// Virtual racks and simulated sites.
 #[derive(Debug, Args)]
@@ -38,7 +40,9 @@ enum Verb {
   bedplate lab sim disk --states 1000000
   bedplate lab sim disk --sequence 1234                  one short run, told in full
   bedplate lab sim disk --tail                           the longest waits alone
-  bedplate lab sim gateway --states 1000000")]
+  bedplate lab sim gateway --states 1000000
+  bedplate lab sim rollout
+  bedplate lab sim rollout --seed 7 --machines 20000     another run, told in full")]
     Sim(Sim),
     /// Measure the engines of the fleet, beside the plain ways of doing the same.
     #[command(after_help = "Examples:
@@ -89,7 +93,8 @@ struct Enroll {
 #[derive(Debug, Args)]
 struct Sim {
     /// What is simulated: `machines` (the control plane and its servers), `disk` (the
-    /// engine of the volumes) or `gateway` (the store of the objects).
+    /// engine of the volumes), `gateway` (the store of the objects) or `rollout` (releases on
+    /// a fleet).
     what: String,
     /// How many seeds; 20 for machines, 200 for disk and gateway when absent.
     #[arg(long)]
@@ -97,9 +102,12 @@ struct Sim {
     /// Only this seed, told in full.
     #[arg(long)]
     seed: Option<u64>,
-    /// Machines in each run.
-    #[arg(long, default_value_t = 1_000)]
-    machines: u32,
+    /// Machines in each run; 1,000 for machines and 100,000 for rollout when absent.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4_000_000))]
+    machines: Option<u32>,
+    /// For rollout: releases.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    releases: u32,
     /// Of so many seeds one is run twice, to show that a seed gives one run.
     #[arg(long, default_value_t = 10)]
     twice_every: u64,
@@ -218,13 +226,23 @@ fn simulate_it(sim: &Sim) -> Result<()> {
             twice_every: sim.twice_every,
             threads,
         }),
-        other => bail!("there is no simulation of {other:?}; there are: machines, disk, gateway"),
+        "rollout" => sim_rollout::simulate(sim_rollout::Plan {
+            seed: sim.seed.unwrap_or(1),
+            machines: sim.machines.unwrap_or(100_000),
+            releases: sim.releases as usize,
+            told: sim.seed.is_some(),
+        }),
+        other => {
+            bail!(
+                "there is no simulation of {other:?}; there are: machines, disk, gateway, rollout"
+            )
+        }
     }
 }
 
 fn simulate_machines(sim: &Sim, seeds: u64, threads: usize) -> Result<()> {
     if let Some(seed) = sim.seed {
-        let findings = simulate(Options::seed(seed, sim.machines));
+        let findings = simulate(Options::seed(seed, sim.machines.unwrap_or(1_000)));
         println!("{findings:#?}");
         anyhow::ensure!(findings.clean(), "seed {seed} found something wrong");
         return Ok(());
@@ -242,7 +260,7 @@ fn simulate_machines(sim: &Sim, seeds: u64, threads: usize) -> Result<()> {
                     if seed >= seeds {
                         return;
                     }
-                    let options = || Options::seed(seed, sim.machines);
+                    let options = || Options::seed(seed, sim.machines.unwrap_or(1_000));
                     let first = simulate(options());
                     // The second run must be the first, byte for byte.
                     let twice = seed.is_multiple_of(sim.twice_every.max(1));

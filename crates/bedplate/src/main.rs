@@ -13,6 +13,7 @@ mod objects;
 mod root;
 mod sim_disk;
 mod sim_gateway;
+mod sim_rollout;
 mod up;
 
 use std::process::ExitCode;

@@ -31,6 +31,7 @@ mod remains;
 pub mod simulated;
 pub mod simulated_disk;
 pub mod simulated_objects;
+pub mod simulated_rollout;
 pub mod single_lane;
 pub mod spec;
 pub mod system;
