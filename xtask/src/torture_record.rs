@@ -75,6 +75,30 @@ impl Figures {
     }
 }
 
+/// What is tortured, and how often.
+struct Asked {
+    kills: u32,
+    stores: Stores,
+    seed: u64,
+}
+
+fn asked(arguments: &[String]) -> Result<Asked> {
+    let mut asked = Asked { kills: 200, stores: Stores::Both, seed: 1 };
+    let mut arguments = arguments.iter();
+    while let Some(flag) = arguments.next() {
+        let value = arguments.next().context(USAGE)?;
+        match (flag.as_str(), value.as_str()) {
+            ("--kills", number) => asked.kills = number.parse().context(USAGE)?,
+            ("--seed", number) => asked.seed = number.parse().context(USAGE)?,
+            ("--store", "sqlite") => asked.stores = Stores::Sqlite,
+            ("--store", "postgres") => asked.stores = Stores::Postgres,
+            ("--store", "both") => asked.stores = Stores::Both,
+            _ => bail!(USAGE),
+        }
+    }
+    Ok(asked)
+}
+
 /// Runs `torture record` with the arguments after these two words, and prints
 /// the figures as one line of JSON. An error means that it could not measure.
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -83,19 +107,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     {
         return child::run(rest);
     }
-    let (mut kills, mut stores, mut seed) = (200, Stores::Both, 1);
-    let mut arguments = arguments.iter();
-    while let Some(flag) = arguments.next() {
-        let value = arguments.next().context(USAGE)?;
-        match (flag.as_str(), value.as_str()) {
-            ("--kills", number) => kills = number.parse().context(USAGE)?,
-            ("--seed", number) => seed = number.parse().context(USAGE)?,
-            ("--store", "sqlite") => stores = Stores::Sqlite,
-            ("--store", "postgres") => stores = Stores::Postgres,
-            ("--store", "both") => stores = Stores::Both,
-            _ => bail!(USAGE),
-        }
-    }
+    let Asked { kills, stores, seed } = asked(arguments)?;
     let mut figures = Map::new();
     let mut all = Figures::default();
     for (name, store) in [("sqlite", Stores::Sqlite), ("postgres", Stores::Postgres)] {

@@ -73,8 +73,7 @@ pub fn null(bench: &Bench, report: &mut Report) -> Result<()> {
             1 => ours(bench, &qsd(bench, &Kind::Throttled)?.socket, &arguments),
             2 => ours(bench, &rustvmm(bench, false)?.socket, &arguments),
             _ => ours(bench, &rustvmm(bench, true)?.socket, &arguments),
-        });
-        let peers = peers?;
+        })?;
         let names = ["qemu-storage-daemon", "the same, throttled", "rust-vmm", "the same, batched"];
         for (name, peer) in names.iter().zip(&peers) {
             report.say(&line(name, depth, peer));

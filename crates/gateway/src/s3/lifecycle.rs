@@ -18,6 +18,10 @@ fn malformed() -> Box<Failure> {
     Code::MalformedXML.into()
 }
 
+fn too_long() -> Box<Failure> {
+    Code::InvalidArgument.saying("ID length should not exceed allowed limit of 255")
+}
+
 /// Reads a document.
 ///
 /// # Errors
@@ -42,10 +46,7 @@ pub fn of_document(root: &Element) -> Outcome<Vec<Rule>> {
 
 fn rule(element: &Element) -> Outcome<Rule> {
     let id = match element.text_of("ID").map(str::trim).filter(|id| !id.is_empty()) {
-        Some(id) if id.len() > 255 => {
-            let message = "ID length should not exceed allowed limit of 255";
-            return Err(Code::InvalidArgument.saying(message));
-        }
+        Some(id) if id.len() > 255 => return Err(too_long()),
         Some(id) => id.into(),
         None => name_for(element),
     };
