@@ -238,7 +238,8 @@ mod tests {
 
     #[test]
     fn heads_of_their_own_do_not_drive_out_a_common_one() {
-        let mut places = Places::new(1 << 20);
+        // So large that no set of places is ever full: heads are what is short.
+        let mut places = Places::new(32 << 20);
         let (proof, stored) = thing(1);
         places.insert(b"common", &proof, &stored, b"common");
         for number in 0..10_000_u32 {
